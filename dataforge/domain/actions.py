@@ -1,0 +1,233 @@
+"""The domain: nodes as actions on a state of structs, graphs, and what they are made of.
+
+All of it is resolved and type-checked: names are objects, conditions are sets of values, templates are checked. What a
+node `takes`, `gives`, requires (`pre`) and guarantees (`post`, constants, defaults) is what the planner links by; its
+`steps` are what a run does, in the order in which they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dataforge.domain.conditions import Expr, Term
+from dataforge.domain.structs import StructType
+from dataforge.domain.templates import Template
+from dataforge.lang.diagnostics import Source, Span
+from schemas.chat import Thinking
+
+FieldRef = tuple[str, str]
+"""A struct's canonical name and one of its fields."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A logical model: what a `generator` or `judge` declaration names."""
+
+    name: str
+    kind: Literal["generator", "judge"]
+    settings: Mapping[str, Any]
+    source: Source = field(repr=False)
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class EntryList:
+    """Entries to draw from. `keys` are the keys that every entry has, or None where entries are plain values."""
+
+    name: str
+    entries: tuple[Any, ...] = field(repr=False)
+    keys: frozenset[str] | None
+    path: str | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class RubricCriterion:
+    """One criterion: its name, what it asks, and its scale."""
+
+    name: str
+    text: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Rubric:
+    """What a judge judges by. `accept` is over a struct `verdict` with a field a criterion and `score`, their mean."""
+
+    name: str
+    doc: str
+    criteria: tuple[RubricCriterion, ...]
+    accept: Expr | None
+    verdict: StructType
+
+
+# ---- steps of a node
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """Draw one entry of a list, by the row's own seed, for the node's templates."""
+
+    name: str
+    source: EntryList
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """Ask a generator; its answer becomes one field (`into`) or a whole struct (`json`)."""
+
+    model: Model
+    prompt: Template
+    system: Template | None
+    into: FieldRef | None
+    json: StructType | None
+    reasoning: FieldRef | None
+    thinking: Thinking
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """Call a Python function: structs in by name, structs out."""
+
+    target: str
+    function: Callable[..., Any] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Have the work judged by a rubric; below `accept`, back to the generator with the verdict, `rounds` times."""
+
+    model: Model
+    rubric: Rubric
+    score: FieldRef | None
+    rounds: int
+    instructions: Template | None
+    thinking: Thinking
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Assign:
+    """Set a field to a constant or to another term's value."""
+
+    target: FieldRef
+    value: Any = None
+    term: Term | None = None
+
+
+Step = Draw | Ask | Call | Judge | Assign
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """After the node, go on by the value that this term turned out to have."""
+
+    term: Term
+    else_reject: bool
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """An action.
+
+    Attributes:
+        takes: structs that must be there; `gives`: structs it writes anew, by canonical name.
+        many: whether it fans one row out into several, and how many are allowed.
+        pre, post: its contract.
+        keeps: fields of given structs that stay as they were.
+        constants: fields of given structs whose value is known: constant `set`s and used defaults.
+        steps: what a run does, in order.
+        retry: further attempts where the outcome breaks the contract.
+        weight: for `walk weighted`.
+        train: which of its model calls become training rows.
+    """
+
+    name: str
+    doc: str
+    takes: Mapping[str, StructType]
+    gives: Mapping[str, StructType]
+    many: tuple[int, int] | None
+    pre: Expr
+    post: Expr
+    keeps: tuple[FieldRef, ...]
+    constants: Mapping[FieldRef, Any]
+    steps: tuple[Step, ...]
+    branch: Branch | None
+    retry: int
+    weight: float
+    train: Literal["all", "final", "none"]
+    source: Source = field(repr=False)
+    span: Span
+    spans: Mapping[str, Span] = field(repr=False, default_factory=dict)
+    """Where `pre`, `post`, `gives` stand, for messages."""
+
+
+@dataclass(frozen=True, eq=False)
+class EmitTurn:
+    """One turn of the final sample."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    text: Template
+    reasoning: Term | None
+
+
+@dataclass(frozen=True, eq=False)
+class Emit:
+    """How a finished state becomes messages: turns, or a field that is a list of messages."""
+
+    turns: tuple[EmitTurn, ...]
+    messages: Term | None
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes (and graphs) between one source and one target.
+
+    Attributes:
+        sources, targets: structs at the ends, by canonical name.
+        where, goal: conditions at the source and at the target.
+        members: local name → node or graph, in the order written.
+        law: how walks are drawn.
+        steps: least and most nodes in a walk, None where it is not bounded.
+        seeds: patterns of seed files, relative to the folder of the file that declares the graph.
+    """
+
+    name: str
+    doc: str
+    sources: Mapping[str, StructType]
+    targets: Mapping[str, StructType]
+    where: Expr
+    goal: Expr
+    members: Mapping[str, Node | Graph]
+    law: Literal["uniform", "weighted", "cover"]
+    steps: tuple[int, int | None] | None
+    seeds: tuple[str, ...]
+    emit: Emit | None
+    source: Source = field(repr=False)
+    span: Span
+    spans: Mapping[str, Span] = field(repr=False, default_factory=dict)
+
+    def nodes(self) -> dict[str, Node]:
+        """Every node in it and in the graphs inside, by qualified name (`inner/question`)."""
+        found: dict[str, Node] = {}
+        for name, member in self.members.items():
+            if isinstance(member, Node):
+                found[name] = member
+            else:
+                found.update({f"{name}/{inner}": node for inner, node in member.nodes().items()})
+        return found
+
+    def graphs(self) -> dict[str, Graph]:
+        """Every graph inside it, by qualified name."""
+        found: dict[str, Graph] = {}
+        for name, member in self.members.items():
+            if isinstance(member, Graph):
+                found[name] = member
+                found.update({f"{name}/{inner}": graph for inner, graph in member.graphs().items()})
+        return found

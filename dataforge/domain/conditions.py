@@ -1,0 +1,760 @@
+"""Conditions: terms, sets of values they may have, and what follows from what.
+
+A resolved condition is a tree of `Atom`, `All`, `AnyOf` and `Negation`. An atom says that one term's value lies in one
+set (`dataforge.domain.values`). For the planner a condition takes one of two forms:
+
+- as a guarantee, `boxes`: alternatives, each a mapping term → set, whose terms are independent;
+- as a requirement, `clauses`: each a mapping term → set, of which at least one must hold.
+
+In both, everything said about one term is merged into one set first. A box then entails a clause exactly when, for
+some term of the clause, the box's set lies within the clause's: if none does, picking a violating value for each term
+gives a state in the box that breaks the clause, since a box is a product. So entailment of clauses by boxes, term by
+term, is exact, and no solver is needed. Relations between terms that the sets cannot see (a comparison of two terms, a
+predicate, `matches`) are *opaque* terms with the values true and false: sound, and entailed only by themselves.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from dataforge.domain.measures import MEASURES, TokenCounter
+from dataforge.domain.structs import FieldType, StructType
+from dataforge.domain.values import (
+    PRESENT,
+    YES,
+    Values,
+    interval,
+    intersection,
+    points,
+    symbols,
+    within,
+)
+from dataforge.lang import syntax as s
+from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean
+
+MAX_ALTERNATIVES = 64
+
+State = Mapping[str, BaseModel]
+"""A row's state: struct name → instance."""
+
+
+# ---- terms
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Term:
+    """Something whose value conditions speak of; the same term is the same object within a `Terms` table.
+
+    Attributes:
+        text: how the language writes it: `Passage.kind`, `words(Passage.text)`, `Passage`, `longer(A, B)`.
+        structs: names of the structs that it depends on.
+        path: field path below the struct, empty for a whole struct and for opaque terms.
+        func: the measure taken of the field, or None.
+        universe: values it can have when it is present.
+        optional: whether it can be absent though its struct is there.
+        opaque: for opaque terms, how to find the value on a real state.
+    """
+
+    text: str
+    structs: tuple[str, ...]
+    path: tuple[str, ...] = ()
+    func: str | None = None
+    type: FieldType | None = None
+    universe: Values = PRESENT
+    optional: bool = False
+    opaque: Callable[[State, TokenCounter], bool] | None = field(default=None, repr=False)
+
+    @property
+    def is_struct(self) -> bool:
+        return not self.path and self.opaque is None and self.func is None
+
+    @property
+    def sort(self) -> str:
+        """`number`, `text`, `bool` or `other`: what it can be compared with."""
+        if self.func is not None:
+            return "number"
+        if self.opaque is not None:
+            return "bool"
+        base = self.type.base if self.type is not None else "any"
+        return {"int": "number", "float": "number", "str": "text", "enum": "text", "bool": "bool"}.get(base, "other")
+
+    @property
+    def integer(self) -> bool:
+        return self.func is not None or (self.type is not None and self.type.base == "int")
+
+    def value(self, state: State, tokens: TokenCounter) -> object:
+        """The term's value on a real state; None where it is absent."""
+        if self.opaque is not None:
+            return self.opaque(state, tokens) if all(name in state for name in self.structs) else None
+        found: Any = state.get(self.structs[0])
+        for part in self.path:
+            if found is None:
+                return None
+            found = getattr(found, part)
+        if isinstance(found, enum.Enum):
+            found = found.value
+        if found is None or (isinstance(found, float) and math.isnan(found)):
+            return None
+        if self.is_struct:
+            return True
+        if self.func is not None:
+            return tokens(found) if self.func == "tokens" else MEASURES[self.func](found)
+        return found
+
+
+class Terms:
+    """The terms of a program, each once."""
+
+    def __init__(self) -> None:
+        self.by_text: dict[str, Term] = {}
+
+    def struct(self, struct: StructType) -> Term:
+        return self._intern(struct.name, lambda: Term(struct.name, (struct.name,)))
+
+    def field(self, struct: StructType, path: tuple[str, ...], type: FieldType, optional: bool) -> Term:
+        text = ".".join((struct.name, *path))
+        return self._intern(
+            text,
+            lambda: Term(text, (struct.name,), path, None, type, type.values, optional),
+        )
+
+    def measure(self, func: str, of: Term) -> Term:
+        if func == "len" and of.sort == "text":
+            func = "chars"
+        text = f"{func}({of.text})"
+        assert of.type is not None
+        universe = of.type.lengths if func in ("chars", "len") else interval(0, integer=True)
+        return self._intern(text, lambda: Term(text, of.structs, of.path, func, of.type, universe, of.optional))
+
+    def opaque(self, text: str, structs: tuple[str, ...], test: Callable[[State, TokenCounter], bool]) -> Term:
+        return self._intern(text, lambda: Term(text, structs, universe=symbols([True, False]), opaque=test))
+
+    def _intern(self, text: str, make: Callable[[], Term]) -> Term:
+        term = self.by_text.get(text)
+        if term is None:
+            term = self.by_text[text] = make()
+        return term
+
+
+# ---- resolved conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """`term` has one of `values`."""
+
+    term: Term
+    values: Values
+
+    def __str__(self) -> str:
+        return self.values.describe(self.term.text)
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every item holds; none at all is true."""
+
+    items: tuple[Expr, ...]
+
+    def __str__(self) -> str:
+        return " and ".join(f"({i})" if isinstance(i, AnyOf) else str(i) for i in self.items) or "true"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one item holds."""
+
+    items: tuple[Expr, ...]
+
+    def __str__(self) -> str:
+        return " or ".join(map(str, self.items))
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """The item does not hold."""
+
+    item: Expr
+
+    def __str__(self) -> str:
+        return f"not ({self.item})"
+
+
+Expr = Atom | All | AnyOf | Negation
+Box = Mapping[Term, Values]
+TRUE = All(())
+
+
+class TooManyAlternatives(Exception):
+    """A condition has more than `MAX_ALTERNATIVES` alternatives."""
+
+
+def boxes(expr: Expr, *, negated: bool = False) -> list[dict[Term, Values]]:
+    """The condition as alternatives (disjunctive normal form), each term merged to one set.
+
+    An empty list: it can never hold. A list with an empty box: it always holds.
+
+    Raises:
+        TooManyAlternatives: where there are more than `MAX_ALTERNATIVES`.
+    """
+    if isinstance(expr, Atom):
+        values = intersection(expr.values, expr.term.universe)
+        if negated:
+            values = ~values
+            if values.full:
+                return [{}]
+        elif values.empty:
+            return []
+        return [{expr.term: values}]
+    if isinstance(expr, Negation):
+        return boxes(expr.item, negated=not negated)
+    if isinstance(expr, All) != negated:
+        product: list[dict[Term, Values]] = [{}]
+        for item in expr.items:
+            options = boxes(item, negated=negated)
+            if len(product) == 1 and len(options) == 1:  # a plain conjunction: the usual case
+                joined = _meet(product[0], options[0])
+                product = [joined] if joined is not None else []
+            else:
+                product = [m for a in product for b in options if (m := _meet(a, b)) is not None]
+                product = _distinct(product)
+            if not product:
+                return []
+        return product
+    return _distinct([box for item in expr.items for box in boxes(item, negated=negated)])
+
+
+def clauses(expr: Expr) -> list[dict[Term, Values]]:
+    """The condition as requirements (conjunctive normal form), each term merged to one set.
+
+    An empty list: it always holds. A list with an empty clause: it can never hold.
+
+    Raises:
+        TooManyAlternatives: where more than `MAX_ALTERNATIVES` clauses are real choices.
+    """
+    # The clauses of a condition are the complements of the alternatives of its negation.
+    if isinstance(expr, All):
+        found = [clause for item in expr.items for clause in clauses(item)]
+        return found if len(found) <= 1 else list({_key(c): c for c in found}.values())
+    return [{term: ~values for term, values in box.items()} for box in boxes(expr, negated=True)]
+
+
+def entails(box: Box, clause: Box) -> bool:
+    """Whether every state in the box satisfies the clause."""
+    return any(term in box and within(box[term], values) for term, values in clause.items())
+
+
+def _meet(a: dict[Term, Values], b: dict[Term, Values]) -> dict[Term, Values] | None:
+    if not a:
+        return b
+    out = dict(a)
+    for term, values in b.items():
+        if term in out:
+            values = intersection(out[term], values)
+            if values.empty:
+                return None
+        out[term] = values
+    return out
+
+
+def _key(box: Box) -> tuple[tuple[str, Values], ...]:
+    return tuple(sorted(((t.text, v) for t, v in box.items()), key=lambda pair: pair[0]))
+
+
+def _distinct(options: list[dict[Term, Values]]) -> list[dict[Term, Values]]:
+    if len(options) > 1:
+        options = list({_key(box): box for box in options}.values())
+        if any(not box for box in options):
+            return [{}]
+    if len(options) > MAX_ALTERNATIVES:
+        raise TooManyAlternatives
+    return options
+
+
+def terms_of(expr: Expr) -> list[Term]:
+    """The terms of a condition, in order of first appearance."""
+    found: dict[Term, None] = {}
+    stack: list[Expr] = [expr]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Atom):
+            found.setdefault(item.term)
+        elif isinstance(item, Negation):
+            stack.append(item.item)
+        else:
+            stack.extend(reversed(item.items))
+    return list(found)
+
+
+# ---- on real values
+
+
+def holds(expr: Expr, state: State, tokens: TokenCounter) -> bool:
+    """Whether the condition holds on a real state."""
+    if isinstance(expr, Atom):
+        return expr.term.value(state, tokens) in expr.values
+    if isinstance(expr, All):
+        return all(holds(item, state, tokens) for item in expr.items)
+    if isinstance(expr, AnyOf):
+        return any(holds(item, state, tokens) for item in expr.items)
+    return not holds(expr.item, state, tokens)
+
+
+def broken(expr: Expr, state: State, tokens: TokenCounter) -> list[str]:
+    """For each conjunct that fails on a real state, what it wants and what was found: fit for people and models."""
+    if isinstance(expr, All):
+        return [line for item in expr.items for line in broken(item, state, tokens)]
+    if holds(expr, state, tokens):
+        return []
+    found = []
+    for term in terms_of(expr):
+        value = term.value(state, tokens)
+        shown = "missing" if value is None else repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "…"
+        found.append(f"{term.text} is {shown}")
+    return [f"{expr} does not hold: {', '.join(found)}"]
+
+
+# ---- syntax → resolved
+
+
+@dataclass(frozen=True, eq=False)
+class Predicate:
+    """A yes-or-no function over structs; `params` are the structs it takes, None where any will do."""
+
+    name: str
+    params: tuple[StructType | None, ...]
+    function: Callable[..., object]
+
+
+class Scope(Protocol):
+    """What names mean in a file."""
+
+    def struct(self, name: str) -> StructType | None: ...
+    def predicate(self, name: str) -> Predicate | None: ...
+    def is_broken(self, name: str) -> bool: ...
+    def names_of(self, kind: str) -> list[str]: ...
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class Resolver:
+    """Turns the conditions of one file into resolved ones, reporting what is wrong with them."""
+
+    def __init__(self, scope: Scope, terms: Terms, source: Source, report: Report) -> None:
+        self.scope = scope
+        self.terms = terms
+        self.source = source
+        self.report = report
+
+    def conjunction(self, items: Iterable[s.Condition]) -> Expr:
+        """Conditions joined by commas. Broken ones are reported and left out."""
+        resolved = [expr for item in items if (expr := self.condition(item)) is not None]
+        return resolved[0] if len(resolved) == 1 else All(tuple(resolved))
+
+    def condition(self, item: s.Condition) -> Expr | None:
+        """One condition, or None where it was wrong."""
+        match item:
+            case s.Compare():
+                return self._compare(item)
+            case s.In():
+                return self._in(item)
+            case s.Truth():
+                return self._truth(item)
+            case s.Has():
+                term = self.ref(item.ref)
+                return Atom(term, term.universe.present() if term.sort != "other" else PRESENT) if term else None
+            case s.Not():
+                inner = self.condition(item.item)
+                return Negation(inner) if inner is not None else None
+            case s.And() | s.Or():
+                resolved = [self.condition(i) for i in item.items]
+                good = tuple(expr for expr in resolved if expr is not None)
+                if len(good) < len(resolved):
+                    return None
+                return All(good) if isinstance(item, s.And) else AnyOf(good)
+
+    def ref(self, ref: s.Ref) -> Term | None:
+        """A struct or a field of one."""
+        struct = self.struct_named(ref.parts[0], Span(ref.span.start, ref.span.start + len(ref.parts[0])))
+        if struct is None:
+            return None
+        if len(ref.parts) == 1:
+            return self.terms.struct(struct)
+        optional = False
+        fields = struct.fields
+        owner = struct.name
+        for depth, part in enumerate(ref.parts[1:]):
+            if part not in fields:
+                self.report.error(
+                    "F020",
+                    f"`{owner}` has no field `{part}`",
+                    self.source,
+                    ref.span,
+                    did_you_mean(part, fields, otherwise=f"`{owner}` has no fields" if not fields else ""),
+                )
+                return None
+            type = fields[part].type
+            optional = optional or type.optional
+            if depth == len(ref.parts) - 2:
+                return self.terms.field(struct, ref.parts[1:], type, optional)
+            if type.struct is None:
+                self.report.error(
+                    "F020",
+                    f"`{'.'.join(ref.parts[: depth + 2])}` is {type}: it has no field `{ref.parts[depth + 2]}`",
+                    self.source,
+                    ref.span,
+                    "only a field that is a struct has fields of its own",
+                )
+                return None
+            owner, fields = type.struct.name, type.struct.fields
+        return None
+
+    def struct_named(self, name: str, span: Span) -> StructType | None:
+        """The struct of that name, or None after a report."""
+        struct = self.scope.struct(name)
+        if struct is None and not self.scope.is_broken(name):
+            known = self.scope.names_of("struct")
+            self.report.error(
+                "F010",
+                f"there is no struct named `{name}` here",
+                self.source,
+                span,
+                did_you_mean(name, known, otherwise="declare it with `struct`, or import it"),
+            )
+        return struct
+
+    def operand(self, operand: s.Operand) -> Term | None:
+        """A term that can be compared: a field or a measure of one."""
+        if isinstance(operand, s.Ref):
+            return self.ref(operand)
+        if operand.name not in MEASURES:
+            known = sorted(MEASURES)
+            self.report.error(
+                "F010",
+                f"there is no measure named `{operand.name}`",
+                self.source,
+                operand.span,
+                did_you_mean(operand.name, known),
+            )
+            return None
+        if len(operand.args) != 1 or not isinstance(operand.args[0], s.Ref):
+            self.report.error(
+                "F023",
+                f"`{operand.name}` measures one field",
+                self.source,
+                operand.span,
+                f"write `{operand.name}(Struct.field)`",
+            )
+            return None
+        of = self.ref(operand.args[0])
+        if of is None:
+            return None
+        is_list = of.type is not None and of.type.base == "list"
+        if of.sort != "text" and not (operand.name == "len" and is_list):
+            wanted = "text or lists" if operand.name == "len" else "text"
+            self.report.error(
+                "F022",
+                f"`{operand.name}` measures {wanted}, and `{of.text}` is {of.type or 'a whole struct'}",
+                self.source,
+                operand.span,
+                "compare the field itself" if of.sort != "other" else "name a text field of it",
+            )
+            return None
+        return self.terms.measure(operand.name, of)
+
+    def _truth(self, item: s.Truth) -> Expr | None:
+        if isinstance(item.operand, s.Func):
+            return self._call(item.operand)
+        term = self.ref(item.operand)
+        if term is None:
+            return None
+        if term.sort != "bool":
+            self.report.error(
+                "F022",
+                f"`{term.text}` is {term.type or 'a struct'}, not a yes or no",
+                self.source,
+                item.span,
+                f"write `has {term.text}`, or compare it with something",
+            )
+            return None
+        return Atom(term, YES)
+
+    def _call(self, call: s.Func) -> Expr | None:
+        if call.name == "matches":
+            return self._matches(call)
+        if call.name in MEASURES:
+            self.report.error(
+                "F022",
+                f"`{call.name}(…)` is a number, not a yes or no",
+                self.source,
+                call.span,
+                f"compare it, such as `{call.name}(…) >= 1`",
+            )
+            return None
+        predicate = self.scope.predicate(call.name)
+        if predicate is None:
+            if not self.scope.is_broken(call.name):
+                known = [*self.scope.names_of("predicate"), *MEASURES, "matches"]
+                self.report.error(
+                    "F010",
+                    f"there is no predicate named `{call.name}`",
+                    self.source,
+                    call.span,
+                    did_you_mean(call.name, known, otherwise="declare it with `predicate`"),
+                )
+            return None
+        if len(call.args) != len(predicate.params):
+            self.report.error(
+                "F023",
+                f"`{call.name}` takes {len(predicate.params)} structs, and {len(call.args)} are given",
+                self.source,
+                call.span,
+                f"write `{call.name}({', '.join(p.name if p else 'Struct' for p in predicate.params)})`",
+            )
+            return None
+        names: list[str] = []
+        for arg, param in zip(call.args, predicate.params, strict=True):
+            if not isinstance(arg, s.Ref) or len(arg.parts) != 1:
+                self.report.error(
+                    "F023", "a predicate takes whole structs", self.source, arg.span, "name a struct, without a field"
+                )
+                return None
+            struct = self.struct_named(arg.parts[0], arg.span)
+            if struct is None:
+                return None
+            if param is not None and param is not struct:
+                self.report.error(
+                    "F023",
+                    f"`{call.name}` takes `{param.name}` here, not `{struct.name}`",
+                    self.source,
+                    arg.span,
+                    f"write `{param.name}`",
+                )
+                return None
+            names.append(struct.name)
+        function = predicate.function
+        text = f"{predicate.name}({', '.join(names)})"
+
+        def test(state: State, _: TokenCounter) -> bool:
+            return bool(function(*(state[name] for name in names)))
+
+        return Atom(self.terms.opaque(text, tuple(dict.fromkeys(names)), test), YES)
+
+    def _matches(self, call: s.Func) -> Expr | None:
+        if len(call.args) != 2 or not isinstance(call.args[0], s.Ref) or not isinstance(call.args[1], s.Literal):
+            self.report.error(
+                "F023",
+                "`matches` takes a field and a pattern",
+                self.source,
+                call.span,
+                'write `matches(Struct.field, "pattern")`',
+            )
+            return None
+        term = self.ref(call.args[0])
+        if term is None:
+            return None
+        if term.sort != "text":
+            self.report.error(
+                "F022", f"`matches` tests text, and `{term.text}` is {term.type}", self.source, call.span, "name a text field"
+            )
+            return None
+        pattern = str(call.args[1].value)
+        try:
+            compiled = re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            self.report.error(
+                "F021",
+                f"this pattern is not a regular expression: {error}",
+                self.source,
+                call.args[1].span,
+                "patterns are Python's; write a backslash twice only where you mean one literally",
+            )
+            return None
+
+        def test(state: State, tokens: TokenCounter) -> bool:
+            value = term.value(state, tokens)
+            return value is not None and compiled.search(str(value)) is not None
+
+        text = f"matches({term.text}, {s_quote(pattern)})"
+        return Atom(self.terms.opaque(text, term.structs, test), YES)
+
+    def _compare(self, item: s.Compare) -> Expr | None:
+        left = self.operand(item.left)
+        if left is None:
+            return None
+        if isinstance(item.right, s.Literal):
+            return self._compare_literal(left, item.op, item.right, item.left.span)
+        right = self.operand(item.right)
+        if right is None:
+            return None
+        order = item.op not in ("==", "!=")
+        if left.sort != right.sort or left.sort == "other" or (order and left.sort != "number"):
+            self.report.error(
+                "F021",
+                f"`{left.text}` ({_sort_name(left)}) cannot be compared with `{right.text}` ({_sort_name(right)})"
+                + (f" by `{item.op}`" if left.sort == right.sort else ""),
+                self.source,
+                item.span,
+                "only numbers have an order" if order and left.sort == right.sort else "compare like with like",
+            )
+            return None
+        op, a, b = item.op, left, right
+        if op in (">", ">="):
+            op, a, b = {">": "<", ">=": "<="}[op], right, left
+        elif not order and b.text < a.text:
+            a, b = b, a
+        compare = _OPERATORS[op]
+
+        def test(state: State, tokens: TokenCounter) -> bool:
+            x, y = a.value(state, tokens), b.value(state, tokens)
+            return x is not None and y is not None and compare(x, y)
+
+        structs = tuple(dict.fromkeys((*a.structs, *b.structs)))
+        return Atom(self.terms.opaque(f"{a.text} {op} {b.text}", structs, test), YES)
+
+    def _compare_literal(self, term: Term, op: str, literal: s.Literal, at: Span) -> Expr | None:
+        if literal.value is None:
+            if op not in ("==", "!="):
+                self.report.error(
+                    "F021", "null has no order", self.source, literal.span, f"write `has {term.text}`"
+                )
+                return None
+            present = Atom(term, term.universe.present() if term.sort != "other" else PRESENT)
+            return present if op == "!=" else Negation(present)
+        if not self._fits(term, literal):
+            return None
+        value = literal.value
+        if op in ("==", "!="):
+            if term.sort == "number":
+                only: Values = points([value], integer=term.integer)  # type: ignore[list-item]
+            else:
+                only = symbols([value])  # type: ignore[list-item]
+            return Atom(term, only if op == "==" else (~only).present())
+        if term.sort != "number":
+            self.report.error(
+                "F021",
+                f"only numbers have an order, and `{term.text}` is {_sort_name(term)}",
+                self.source,
+                at,
+                "use `==`, `!=` or `in {…}`",
+            )
+            return None
+        bound = float(value) if isinstance(value, float) else int(value)  # type: ignore[arg-type]
+        match op:
+            case "<":
+                values = interval(high=bound, open_high=True, integer=term.integer)
+            case "<=":
+                values = interval(high=bound, integer=term.integer)
+            case ">":
+                values = interval(bound, open_low=True, integer=term.integer)
+            case _:
+                values = interval(bound, integer=term.integer)
+        return Atom(term, values)
+
+    def _in(self, item: s.In) -> Expr | None:
+        term = self.operand(item.left)
+        if term is None:
+            return None
+        values: Values
+        if isinstance(item.right, s.Range):
+            if term.sort != "number":
+                self.report.error(
+                    "F021",
+                    f"a range is of numbers, and `{term.text}` is {_sort_name(term)}",
+                    self.source,
+                    item.span,
+                    "use `in {…}`",
+                )
+                return None
+            low = -math.inf if item.right.low is None else item.right.low
+            high = math.inf if item.right.high is None else item.right.high
+            if low > high:
+                self.report.error(
+                    "F032",
+                    f"this range is empty: {low} is above {high}",
+                    self.source,
+                    item.right.span,
+                    f"write `{high}..{low}`",
+                )
+                return None
+            values = interval(low, high, integer=term.integer)
+        else:
+            if not all([self._fits(term, literal) for literal in item.right]):
+                return None
+            constants: Any = [literal.value for literal in item.right]
+            values = points(constants, integer=term.integer) if term.sort == "number" else symbols(constants)
+        return Atom(term, (~values).present() if item.negated else values)
+
+    def _fits(self, term: Term, literal: s.Literal) -> bool:
+        """Whether the literal is of the term's type; reports where it is not."""
+        value = literal.value
+        wanted = term.sort
+        actual = "bool" if isinstance(value, bool) else "number" if isinstance(value, int | float) else (
+            "text" if isinstance(value, str) else "other"
+        )
+        if wanted == "other" or wanted != actual:
+            self.report.error(
+                "F021",
+                f"`{term.text}` is {_sort_name(term)}, and {_literal_text(literal)} is "
+                f"{ {'bool': 'a yes or no', 'number': 'a number', 'text': 'text'}.get(actual, 'neither text nor number') }",
+                self.source,
+                literal.span,
+                f"compare it with {_example(term)}" if wanted != "other" else f"only `has {term.text}` can be asked of it",
+            )
+            return False
+        if wanted == "text" and term.type is not None and term.type.base == "enum" and value not in term.universe:
+            allowed = [str(v) for v in term.universe.listed(64) or ()]
+            self.report.error(
+                "F021",
+                f"`{term.text}` is never {_literal_text(literal)}",
+                self.source,
+                literal.span,
+                did_you_mean(str(value), allowed),
+            )
+            return False
+        return True
+
+
+def s_quote(text: str) -> str:
+    """Text as the language writes it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'
+
+
+def _sort_name(term: Term) -> str:
+    if term.sort == "other":
+        return f"{term.type}" if term.type is not None else "a whole struct"
+    return {"number": "a number", "text": "text", "bool": "a yes or no"}[term.sort]
+
+
+def _literal_text(literal: s.Literal) -> str:
+    if isinstance(literal.value, str):
+        return s_quote(literal.value if len(literal.value) <= 40 else literal.value[:37] + "…")
+    if isinstance(literal.value, bool):
+        return str(literal.value).lower()
+    return "a list" if isinstance(literal.value, tuple) else str(literal.value)
+
+
+def _example(term: Term) -> str:
+    if term.sort == "bool":
+        return "`true` or `false`, or write it alone"
+    if term.sort == "number":
+        return "a number"
+    values = term.universe.listed(4)
+    return " or ".join(s_quote(str(v)) for v in values) if values else "text in quotes"

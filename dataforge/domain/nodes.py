@@ -1,0 +1,749 @@
+"""Syntax → domain for one node: every clause resolved, and the contract checked against what the node does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from dataforge.domain import actions as a
+from dataforge.domain.conditions import (
+    All,
+    Atom,
+    Expr,
+    Resolver,
+    Terms,
+    TooManyAlternatives,
+    boxes,
+    clauses,
+    terms_of,
+)
+from dataforge.domain.python import PythonImports, PythonRefused
+from dataforge.domain.scope import FileScope
+from dataforge.domain.structs import FieldType, StructType
+from dataforge.domain.templates import Template, Variable, check
+from dataforge.lang import syntax as s
+from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean, listing
+
+DEFAULT_RETRY = 2
+DEFAULT_ROUNDS = 2
+MAX_FAN_OUT = 100
+
+_SAMPLING: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "temperature": (lambda v: _is_number(v) and 0 <= v <= 5, "a number from 0 to 5"),
+    "top_p": (lambda v: _is_number(v) and 0 < v <= 1, "a number above 0 and up to 1"),
+    "max_tokens": (lambda v: _is_int(v) and v >= 1, "a whole number from 1"),
+    "seed": (lambda v: _is_int(v), "a whole number"),
+    "stop": (lambda v: isinstance(v, str) or (isinstance(v, tuple) and all(isinstance(x, str) for x in v)),
+             "text, or a list of texts"),
+}
+THINKING = ("on", "off", "auto")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@dataclass
+class Surroundings:
+    """What resolving a file's nodes and graphs needs besides the file itself."""
+
+    scope: FileScope
+    terms: Terms
+    python: PythonImports
+    read_text: Callable[[str, Span], Source | None]
+    """Reads a file named in the source, relative to it; None after a report."""
+
+    @property
+    def report(self) -> Report:
+        return self.scope.report
+
+    @property
+    def source(self) -> Source:
+        return self.scope.source
+
+    def error(self, code: str, message: str, span: Span, help: str = "") -> None:
+        self.report.error(code, message, self.source, span, help)
+
+    def resolver(self) -> Resolver:
+        return Resolver(self.scope, self.terms, self.source, self.report)
+
+    def template(
+        self, text: s.Text, structs: Mapping[str, StructType], variables: Mapping[str, Variable]
+    ) -> Template | None:
+        """A prompt, written in place or in a file, checked."""
+        if not text.is_file:
+            return check(text.value, structs, variables, self.source, text.span, self.report)
+        source = self.read_text(text.value, text.span)
+        if source is None:
+            return None
+        body = source.text.removesuffix("\n")
+        return check(body, structs, variables, source, Span(0, len(source.text)), self.report)
+
+    def function(self, target: s.Literal) -> Callable[..., Any] | None:
+        """The Python function that a clause names, or None after a report."""
+        try:
+            found = self.python.attribute(str(target.value))
+        except PythonRefused as refused:
+            self.error(refused.code, str(refused), target.span, refused.help)
+            return None
+        if not callable(found):
+            self.error("F023", f"`{target.value}` is no function", target.span, "name a function of that module")
+            return None
+        return found
+
+
+def sampling_settings(
+    settings: tuple[s.Setting, ...], around: Surroundings, others: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], dict[str, s.Setting]]:
+    """Split settings into sampling parameters (checked) and the `others` by name; the rest is reported."""
+    sampling: dict[str, Any] = {}
+    rest: dict[str, s.Setting] = {}
+    seen: set[str] = set()
+    for setting in settings:
+        name = setting.name.text
+        if name in seen:
+            around.error("F024", f"`{name}` is set twice", setting.span, "keep one of them")
+            continue
+        seen.add(name)
+        if name in _SAMPLING:
+            value = setting.value.value if isinstance(setting.value, s.Literal) else None
+            if isinstance(value, tuple):
+                value = tuple(item.value for item in value)
+            good, wanted = _SAMPLING[name]
+            if value is None or not good(value):
+                around.error("F024", f"`{name}` wants {wanted}", setting.span)
+            else:
+                sampling[name] = value
+        elif name in others:
+            rest[name] = setting
+        else:
+            around.error(
+                "F024",
+                f"there is no setting `{name}` here",
+                setting.name.span,
+                did_you_mean(name, [*_SAMPLING, *others]),
+            )
+    return sampling, rest
+
+
+@dataclass
+class _Draft:
+    """A node in the making."""
+
+    takes: dict[str, StructType] = field(default_factory=dict)
+    gives: dict[str, StructType] = field(default_factory=dict)
+    many: tuple[int, int] | None = None
+    pre: list[s.Condition] = field(default_factory=list)
+    post: list[s.Condition] = field(default_factory=list)
+    keeps: dict[a.FieldRef, Span] = field(default_factory=dict)
+    writes: dict[a.FieldRef, Span] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    steps: list[a.Step] = field(default_factory=list)
+    constants: dict[a.FieldRef, Any] = field(default_factory=dict)
+
+
+class NodeResolver:
+    """Resolves one node declaration."""
+
+    def __init__(self, decl: s.NodeDecl, around: Surroundings) -> None:
+        self.decl = decl
+        self.around = around
+        self.draft = _Draft()
+        self.resolver = around.resolver()
+        self.spans: dict[str, Span] = {}
+        self.single: dict[str, Span] = {}
+
+    def resolve(self) -> a.Node | None:
+        """The node, or None where it is wrong; everything wrong with it is reported."""
+        before = len([d for d in self.around.report.diagnostics if d.severity == "error"])
+        decl, draft = self.decl, self.draft
+        self._contract_clauses()
+        if not draft.gives and "gives" not in self.spans:
+            self.around.error("F049", f"`{decl.name.text}` gives nothing", decl.name.span, "add `gives Struct`")
+        pre = self.resolver.conjunction(draft.pre)
+        post = self.resolver.conjunction(draft.post)
+        needs = self._check_pre(pre)
+        self._check_post(post)
+        self._step_clauses(needs)
+        self._check_fields()
+        branch = self._branch(post)
+        after = len([d for d in self.around.report.diagnostics if d.severity == "error"])
+        if after > before:
+            return None
+        retry = self._clause(s.Retry)
+        weight = self._clause(s.Weight)
+        train = self._clause(s.Train)
+        return a.Node(
+            name=decl.name.text,
+            doc=decl.doc or "",
+            takes=draft.takes,
+            gives=draft.gives,
+            many=draft.many,
+            pre=pre,
+            post=post,
+            keeps=tuple(draft.keeps),
+            constants=draft.constants,
+            steps=tuple(draft.steps),
+            branch=branch,
+            retry=int(retry.count.value) if retry else DEFAULT_RETRY,  # type: ignore[arg-type]
+            weight=float(weight.value.value) if weight else 1.0,  # type: ignore[arg-type]
+            train=train.which if train else "final",
+            source=self.around.source,
+            span=decl.name.span,
+            spans=self.spans,
+        )
+
+    def error(self, code: str, message: str, span: Span, help: str = "") -> None:
+        self.around.error(code, message, span, help)
+
+    def _clause(self, kind: type[Any]) -> Any:
+        return next((c for c in self.decl.clauses if isinstance(c, kind)), None)
+
+    # ---- the contract
+
+    def _contract_clauses(self) -> None:
+        draft = self.draft
+        for clause in self.decl.clauses:
+            match clause:
+                case s.Takes(names):
+                    self._structs(names, draft.takes)
+                case s.Gives(names, many, count, span):
+                    self.spans.setdefault("gives", span)
+                    self._structs(names, draft.gives)
+                    if many:
+                        self._many(count, span)
+                case s.Pre(items):
+                    draft.pre.extend(items)
+                    self.spans.setdefault("pre", Span(items[0].span.start, items[-1].span.end))
+                case s.Post(items):
+                    draft.post.extend(items)
+                    self.spans.setdefault("post", Span(items[0].span.start, items[-1].span.end))
+                case s.Retry(count):
+                    self._once("retry", count.span)
+                    if not _is_int(count.value) or not 0 <= count.value <= 100:  # type: ignore[operator]
+                        self.error("F003", "`retry` wants a whole number from 0 to 100", count.span)
+                case s.Weight(value):
+                    self._once("weight", value.span)
+                    if not _is_number(value.value) or not 0 < value.value <= 1e9:  # type: ignore[operator]
+                        self.error("F003", "`weight` wants a number above 0", value.span)
+                case s.Train(_, span):
+                    self._once("train", span)
+                case _:
+                    pass
+        for clause in self.decl.clauses:
+            if isinstance(clause, s.Keeps):
+                for ref in clause.refs:
+                    self._keep(ref)
+
+    def _once(self, name: str, span: Span) -> None:
+        if name in self.single:
+            self.error("F042", f"`{name}` is written twice", span, "keep one of them")
+        self.single[name] = span
+
+    def _structs(self, names: tuple[s.Name, ...], into: dict[str, StructType]) -> None:
+        for name in names:
+            struct = self.resolver.struct_named(name.text, name.span)
+            if struct is not None:
+                into[struct.name] = struct
+
+    def _many(self, count: s.Range | None, span: Span) -> None:
+        low, high = (count.low, count.high) if count is not None else (None, None)
+        least, most = 1 if low is None else low, MAX_FAN_OUT if high is None else high
+        if not (_is_int(least) and _is_int(most) and 1 <= least <= most <= MAX_FAN_OUT):
+            self.error("F032", f"`many` wants whole numbers from 1 to {MAX_FAN_OUT}, the lower first", span)
+        else:
+            self.draft.many = (int(least), int(most))
+
+    def _keep(self, ref: s.Ref) -> None:
+        target = self._field(ref, "keeps")
+        if target is None:
+            return
+        if target[0] not in self.draft.takes:
+            self.error(
+                "F046",
+                f"`{target[0]}` is not taken, so there is nothing of it to keep",
+                ref.span,
+                f"add `takes {target[0]}`",
+            )
+            return
+        self.draft.keeps[target] = ref.span
+        self._write(target, ref.span)
+
+    def _field(self, ref: s.Ref, clause: str) -> a.FieldRef | None:
+        """A field of a given struct, directly below it."""
+        term = self.resolver.ref(ref)
+        if term is None:
+            return None
+        if len(term.path) != 1:
+            self.error(
+                "F041",
+                f"`{clause}` names a field of a struct, and `{ref}` is {'a whole struct' if not term.path else 'deeper'}",
+                ref.span,
+                f"write `{clause} Struct.field`" if not term.path else f"write the whole field `{'.'.join(ref.parts[:2])}`",
+            )
+            return None
+        struct = term.structs[0]
+        if struct not in self.draft.gives:
+            self.error(
+                "F041", f"the node does not give `{struct}`", ref.span, f"add `gives {struct}`, or name what it gives"
+            )
+            return None
+        return struct, term.path[0]
+
+    def _write(self, target: a.FieldRef, span: Span) -> None:
+        if target in self.draft.writes:
+            self.error(
+                "F042", f"`{'.'.join(target)}` is written twice in this node", span, "a field has one source; remove one"
+            )
+        self.draft.writes[target] = span
+
+    def _check_pre(self, pre: Expr) -> Needs:
+        span = self.spans.get("pre", self.decl.name.span)
+        try:
+            options = boxes(pre)
+            clauses(pre)
+        except TooManyAlternatives:
+            self.error("F030", "`pre` has more than 64 alternatives", span, "split the node in two")
+            return Needs([{}])
+        if not options:
+            self.error("F031", "this precondition can never hold, so the node can never run", span, "remove what contradicts")
+        return Needs(options)
+
+    def _check_post(self, post: Expr) -> None:
+        span = self.spans.get("post", self.decl.name.span)
+        try:
+            if not boxes(post):
+                self.error("F031", "this postcondition can never hold", span, "remove what contradicts")
+        except TooManyAlternatives:
+            self.error("F030", "`post` has more than 64 alternatives", span, "promise less at once, or split the node")
+            return
+        for term in terms_of(post):
+            if self.draft.gives and not any(name in self.draft.gives for name in term.structs):
+                self.error(
+                    "F048",
+                    f"`post` speaks of `{term.text}`, and the node does not give `{term.structs[0]}`",
+                    span,
+                    "what a node does not give it cannot change; move the condition to `pre`",
+                )
+
+    # ---- the steps
+
+    def _step_clauses(self, needs: Needs) -> None:
+        self.needs = needs
+        for clause in self.decl.clauses:
+            match clause:
+                case s.Draw():
+                    self._draw(clause)
+                case s.Ask():
+                    self._ask(clause)
+                case s.Call():
+                    self._call(clause)
+                case s.Judge():
+                    self._judge(clause)
+                case s.Set():
+                    self._set(clause)
+                case s.Verify():
+                    self.error(
+                        "F045",
+                        "`verify` is part of the language and not yet of this version",
+                        clause.verifier.span,
+                        "check with `post` conditions, a `predicate` or a `judge` for now",
+                    )
+                case _:
+                    pass
+
+    def _draw(self, clause: s.Draw) -> None:
+        entries = self.around.scope.find(clause.source.text, clause.source.span, a.EntryList)
+        name = clause.name.text
+        if name in self.draft.variables or name in self.around.scope.visible_structs():
+            self.error("F042", f"`{name}` already names something in this node", clause.name.span, "choose another name")
+        elif isinstance(entries, a.EntryList):
+            self.draft.variables[name] = Variable(entries.keys)
+            self.draft.steps.append(a.Draw(name, entries))
+        else:
+            self.draft.variables[name] = Variable(None)
+
+    def _template(self, setting: s.Setting | None, around: str) -> Template | None:
+        if setting is None or not isinstance(setting.value, s.Text):
+            return None
+        template = self.around.template(setting.value, self.around.scope.visible_structs(), self.draft.variables)
+        if template is not None:
+            self._guaranteed(template, around)
+        for name in template.names if template is not None else ():
+            self.around.scope.used.add(name)
+        return template
+
+    def _guaranteed(self, template: Template, around: str) -> None:
+        """Every field that the template shows must be there whenever the node runs."""
+        draft = self.draft
+        for use in template.uses:
+            struct, name = use.struct, use.path[0]
+            written = (struct, name) in draft.writes or struct in draft.whole
+            present = struct in draft.takes or self.needs.present(struct)
+            if struct in draft.gives and (written or (not present and self._has_default(struct, name))):
+                continue
+            if not present:
+                given = f"; `{use}` is not written yet at this point" if struct in draft.gives else ""
+                self.around.report.error(
+                    "F051",
+                    f"{around} of `{self.decl.name.text}` mentions `{use}`, and nothing guarantees `{struct}` there{given}",
+                    use.source,
+                    use.span,
+                    f"add `takes {struct}`" if struct not in draft.gives else "ask for it in an earlier clause",
+                )
+            elif not use.guarded and not self._never_null(struct, use.path):
+                self.around.report.error(
+                    "F051",
+                    f"{around} of `{self.decl.name.text}` mentions `{use}`, which may be null there",
+                    use.source,
+                    use.span,
+                    f"add `pre has {use}`, or write `{{% if {use} %}}` around it",
+                )
+
+    def _has_default(self, struct: str, name: str) -> bool:
+        return not self.draft.gives[struct].fields[name].required
+
+    def _never_null(self, struct: str, path: tuple[str, ...]) -> bool:
+        if self.needs.present(".".join((struct, *path))):
+            return True
+        type: FieldType | None = None
+        holder: StructType | None = self.draft.takes.get(struct) or self.draft.gives.get(struct)
+        holder = holder or self.around.scope.visible_structs().get(struct)
+        for part in path:
+            if holder is None or part not in holder.fields:
+                return True  # inside a field of a type that the language does not see into
+            type = holder.fields[part].type
+            if type.optional:
+                return False
+            holder = type.struct
+        return True
+
+    def _model(self, name: s.Name, kind: str) -> a.Model | None:
+        model = self.around.scope.find(name.text, name.span, a.Model)
+        if not isinstance(model, a.Model):
+            return None
+        if model.kind != kind:
+            verb = {"generator": "ask", "judge": "judge"}
+            self.error(
+                "F047",
+                f"`{name.text}` is a {model.kind}, and `{verb[kind]}` wants a {kind}",
+                name.span,
+                f"name a {kind}: {listing(self._models_of(kind))}" if self._models_of(kind) else f"declare a `{kind}`",
+            )
+            return None
+        return model
+
+    def _models_of(self, kind: str) -> list[str]:
+        entities = self.around.scope.entities
+        return sorted(n for n, e in entities.items() if isinstance(e, a.Model) and e.kind == kind)
+
+    def _thinking(self, setting: s.Setting | None) -> Any:
+        if setting is None:
+            return "auto"
+        value = setting.value
+        word = str(value) if isinstance(value, s.Ref) else value.value if isinstance(value, s.Literal) else None
+        word = {True: "on", False: "off"}.get(word, word) if isinstance(word, bool) else word
+        if word not in THINKING:
+            self.error("F024", "`thinking` wants `on`, `off` or `auto`", setting.span)
+            return "auto"
+        return word
+
+    def _ask(self, clause: s.Ask) -> None:
+        model = self._model(clause.model, "generator")
+        others = ("prompt", "system", "into", "json", "reasoning", "thinking")
+        settings, rest = sampling_settings(clause.settings, self.around, others)
+        thinking = self._thinking(rest.get("thinking"))
+        if "prompt" not in rest:
+            self.error("F024", "`ask` wants a `prompt`", clause.model.span, 'add `prompt "…"`')
+        prompt = self._template(rest.get("prompt"), "the prompt")
+        system = self._template(rest.get("system"), "the system prompt")
+        if ("into" in rest) == ("json" in rest):
+            self.error(
+                "F024",
+                "`ask` wants one of `into` and `json`" + (", not both" if "into" in rest else ""),
+                clause.model.span,
+                "`into Struct.field` takes the answer as it is, `json Struct` as the whole struct",
+            )
+        into = self._into(rest["into"]) if "into" in rest else None
+        json = self._json(rest["json"]) if "json" in rest else None
+        reasoning = self._reasoning(rest.get("reasoning"), into)
+        if model is not None and prompt is not None and (into is not None or json is not None):
+            self.draft.steps.append(a.Ask(model, prompt, system, into, json, reasoning, thinking, settings))
+
+    def _into(self, setting: s.Setting) -> a.FieldRef | None:
+        if not isinstance(setting.value, s.Ref):
+            self.error("F024", "`into` wants `Struct.field`", setting.span)
+            return None
+        target = self._field(setting.value, "into")
+        if target is None:
+            return None
+        type = self.draft.gives[target[0]].fields[target[1]].type
+        if type.base not in ("str", "enum", "int", "float", "bool"):
+            self.error(
+                "F021",
+                f"an answer is text, and `{'.'.join(target)}` is {type}",
+                setting.span,
+                f"use `json {target[0]}` to have the whole struct answered as JSON",
+            )
+            return None
+        self._write(target, setting.span)
+        return target
+
+    def _json(self, setting: s.Setting) -> StructType | None:
+        if not isinstance(setting.value, s.Ref):
+            self.error("F024", "`json` wants a struct", setting.span)
+            return None
+        name = setting.value.parts[0]
+        struct = self.resolver.struct_named(name, setting.span)
+        if struct is None:
+            return None
+        if struct.name not in self.draft.gives:
+            self.error("F041", f"the node does not give `{struct.name}`", setting.span, f"add `gives {struct.name}`")
+            return None
+        self._write_whole(struct.name, setting.span)
+        return struct
+
+    def _write_whole(self, struct: str, span: Span) -> None:
+        taken = [f for f in self.draft.writes if f[0] == struct and f not in self.draft.keeps]
+        if struct in self.draft.whole or taken:
+            self.error("F042", f"`{struct}` is written twice in this node", span, "a struct has one source; remove one")
+        self.draft.whole.add(struct)
+
+    def _reasoning(self, setting: s.Setting | None, into: a.FieldRef | None) -> a.FieldRef | None:
+        """Where the model's thinking goes: where `reasoning` says, else to an optional field of that name."""
+        if setting is not None:
+            if not isinstance(setting.value, s.Ref):
+                self.error("F024", "`reasoning` wants `Struct.field`", setting.span)
+                return None
+            target = self._field(setting.value, "reasoning")
+            if target is None:
+                return None
+            type = self.draft.gives[target[0]].fields[target[1]].type
+            if type.base != "str" or not type.optional:
+                self.error(
+                    "F021",
+                    f"not every answer comes with thinking, and `{'.'.join(target)}` is {type}",
+                    setting.span,
+                    "make it `str?`",
+                )
+                return None
+            self._write(target, setting.span)
+            return target
+        if into is None:
+            return None
+        implied = (into[0], "reasoning")
+        known = self.draft.gives[into[0]].fields.get("reasoning")
+        written = implied in self.draft.writes
+        if known is None or known.type.base != "str" or not known.type.optional or written or into == implied:
+            return None
+        self._write(implied, self.decl.name.span)
+        return implied
+
+    def _call(self, clause: s.Call) -> None:
+        function = self.around.function(clause.target)
+        for struct in self.draft.gives:
+            self._write_whole(struct, clause.target.span)
+        if function is not None:
+            self.draft.steps.append(a.Call(str(clause.target.value), function))
+
+    def _judge(self, clause: s.Judge) -> None:
+        model = self._model(clause.model, "judge")
+        others = ("rubric", "score", "rounds", "prompt", "thinking")
+        settings, rest = sampling_settings(clause.settings, self.around, others)
+        thinking = self._thinking(rest.get("thinking"))
+        rubric: a.Rubric | None = None
+        if "rubric" not in rest:
+            self.error(
+                "F043", "a judge judges by a rubric, and none is named", clause.model.span, "add `rubric NAME`"
+            )
+        elif isinstance(rest["rubric"].value, s.Ref):
+            found = self.around.scope.find(rest["rubric"].value.parts[0], rest["rubric"].span, a.Rubric)
+            rubric = found if isinstance(found, a.Rubric) else None
+        score = self._score(rest["score"]) if "score" in rest else None
+        rounds = DEFAULT_ROUNDS
+        if "rounds" in rest:
+            value = rest["rounds"].value
+            if isinstance(value, s.Literal) and _is_int(value.value) and 0 <= value.value <= 20:  # type: ignore[operator]
+                rounds = int(value.value)  # type: ignore[arg-type]
+            else:
+                self.error("F024", "`rounds` wants a whole number from 0 to 20", rest["rounds"].span)
+        instructions = self._template(rest.get("prompt"), "the judge's prompt")
+        if model is not None and rubric is not None:
+            self.draft.steps.append(a.Judge(model, rubric, score, rounds, instructions, thinking, settings))
+
+    def _score(self, setting: s.Setting) -> a.FieldRef | None:
+        target = self._field(setting.value, "score") if isinstance(setting.value, s.Ref) else None
+        if target is None:
+            return None
+        type = self.draft.gives[target[0]].fields[target[1]].type
+        if type.base not in ("float", "int"):
+            self.error("F021", f"a score is a number, and `{'.'.join(target)}` is {type}", setting.span)
+            return None
+        self._write(target, setting.span)
+        return target
+
+    def _set(self, clause: s.Set) -> None:
+        target = self._field(clause.ref, "set")
+        if target is None:
+            return
+        type = self.draft.gives[target[0]].fields[target[1]].type
+        self._write(target, clause.ref.span)
+        if isinstance(clause.value, s.Literal):
+            value = plain(clause.value)
+            problem = misfit(self.draft.gives[target[0]], target[1], value)
+            if problem:
+                self.error(
+                    "F021",
+                    f"`{'.'.join(target)}` is {type}, and this does not fit: {problem}",
+                    clause.value.span,
+                    f"give it {type}",
+                )
+                return
+            if isinstance(value, str | int | float | bool | None):
+                self.draft.constants[target] = value
+            self.draft.steps.append(a.Assign(target, value=value))
+            return
+        term = self.resolver.operand(clause.value)
+        if term is None:
+            return
+        source_type = FieldType("int") if term.func is not None else term.type
+        if source_type is None or not _assignable(source_type, type):
+            self.error(
+                "F021",
+                f"`{'.'.join(target)}` is {type}, and `{term.text}` is {source_type or 'a whole struct'}",
+                clause.value.span,
+                "set it from a field of the same type",
+            )
+            return
+        struct = term.structs[0]
+        available = struct in self.draft.takes or self.needs.present(struct) or (
+            struct in self.draft.gives and (term.path and (struct, term.path[0]) in self.draft.writes)
+        )
+        if not available:
+            self.error("F051", f"nothing guarantees `{struct}` here", clause.value.span, f"add `takes {struct}`")
+            return
+        self.draft.steps.append(a.Assign(target, term=term))
+
+    # ---- the whole
+
+    def _check_fields(self) -> None:
+        """Every field of a given struct has a source; those left to their defaults are known."""
+        draft = self.draft
+        for name, struct in draft.gives.items():
+            if name in draft.whole:
+                continue
+            missing = []
+            for field_name, spec in struct.fields.items():
+                if (name, field_name) in draft.writes:
+                    continue
+                if spec.required:
+                    missing.append(f"{name}.{field_name}")
+                elif spec.constant_default:
+                    draft.constants[name, field_name] = spec.default
+            if missing:
+                keep = f"keeps {', '.join(missing)}" if name in draft.takes else f"set {missing[0]} = …"
+                self.error(
+                    "F040",
+                    f"the node gives `{name}` and never sets {listing(missing)}",
+                    self.spans.get("gives", self.decl.name.span),
+                    f"write `into`, `json`, `call`, `judge` or `set` for it, such as `{keep}`, or give it a default",
+                )
+        for target, span in draft.writes.items():
+            if target[0] in draft.whole and target not in draft.keeps and target in {
+                s_.target for s_ in draft.steps if isinstance(s_, a.Assign)
+            }:
+                continue  # `set` after `json` or `call` overrides one field: meant
+            if target[0] in draft.whole and target not in draft.keeps:
+                self.error(
+                    "F042", f"`{'.'.join(target)}` is written twice in this node", span, "a field has one source; remove one"
+                )
+
+    def _branch(self, post: Expr) -> a.Branch | None:
+        clause = self._clause(s.Branch)
+        if clause is None:
+            return None
+        term = self.resolver.ref(clause.ref)
+        if term is None:
+            return None
+        if not term.path or term.structs[0] not in self.draft.gives:
+            self.error(
+                "F044", "a branch goes by a field that this node gives", clause.ref.span, "name a field of a given struct"
+            )
+            return None
+        try:
+            options = boxes(All((post, Atom(term, term.universe))))
+        except TooManyAlternatives:
+            return None
+        finite = all(box[term].listed(64) is not None for box in options)
+        nullable = term.optional and not all(not box[term].absent for box in boxes(post) if term in box)
+        if not finite or nullable:
+            self.error(
+                "F044",
+                f"`{term.text}` " + ("may be null" if finite else "may have any number of values")
+                + ", and a branch needs a finite set of outcomes",
+                clause.ref.span,
+                f"add `post {term.text} in {{…}}`, or make its type an enumeration",
+            )
+            return None
+        return a.Branch(term, clause.else_reject, clause.ref.span)
+
+
+class Needs:
+    """What a precondition guarantees: which terms are surely there."""
+
+    def __init__(self, options: list[dict[Any, Any]]) -> None:
+        self.options = options
+
+    def present(self, text: str) -> bool:
+        """Whether the struct or field of that text is surely there."""
+        if not self.options:
+            return True  # a precondition that never holds is reported by itself
+        return all(
+            any(
+                not values.absent and (".".join((*t.structs[:1], *t.path)) + ".").startswith(text + ".")
+                for t, values in box.items()
+                if t.opaque is None
+            )
+            for box in self.options
+        )
+
+
+def plain(literal: s.Literal) -> Any:
+    """A literal as a Python value."""
+    return [plain(item) for item in literal.value] if isinstance(literal.value, tuple) else literal.value
+
+
+def misfit(struct: StructType, name: str, value: Any) -> str:
+    """Why a value does not fit a field; empty where it does."""
+    info = struct.model.model_fields[name]
+    annotation: Any = info.annotation
+    if info.metadata:
+        from typing import Annotated
+
+        annotation = Annotated[(annotation, *info.metadata)]
+    try:
+        TypeAdapter(annotation).validate_python(value, strict=not isinstance(value, int | float) or isinstance(value, bool))
+    except ValidationError as error:
+        return error.errors(include_url=False)[0]["msg"]
+    return "not a finite number" if isinstance(value, float) and not math.isfinite(value) else ""
+
+
+def _assignable(source: FieldType, target: FieldType) -> bool:
+    if source.optional and not target.optional:
+        return False
+    if target.base == "float" and source.base == "int":
+        return True
+    if target.base == "str" and source.base == "enum":
+        return True
+    if source.base == target.base == "enum":
+        return bool(source.values <= target.values)  # type: ignore[operator]
+    return source.base == target.base and source.base != "any"

@@ -1,0 +1,144 @@
+"""Python named by `.forge` files: models, predicates and `call` functions.
+
+A module is imported only where a file names it, and only from the project's own folder, from the shipped `schemas`
+package, or from packages that `dataforge.toml` allows; with `--no-python` none is, so a stranger's file can be read
+safely. Whether a module may be imported is decided before any of its code, or its parents' code, runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from dataforge.lang.diagnostics import did_you_mean
+
+SHIPPED = ("schemas",)
+
+_loaded_from: dict[str, Path] = {}
+"""Top-level modules that were imported for a project, and its root: another project may have its own of that name."""
+
+
+class PythonRefused(Exception):
+    """The import is not allowed, or does not work; `code` and `help` are for the diagnostic."""
+
+    def __init__(self, code: str, message: str, help: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.help = help
+
+
+class PythonImports:
+    """Imports modules for one project.
+
+    Args:
+        root: the project's root folder.
+        allowed: packages outside the project that may be imported.
+        enabled: False refuses everything but the shipped `schemas`, which is part of DataForge.
+    """
+
+    def __init__(self, root: Path, allowed: tuple[str, ...] = (), *, enabled: bool = True) -> None:
+        self.root = root
+        self.allowed = allowed
+        self.enabled = enabled
+
+    def attribute(self, target: str) -> object:
+        """`package.module:name` → the object.
+
+        Raises:
+            PythonRefused: with what is wrong and what to do.
+        """
+        module_name, colon, name = target.partition(":")
+        if not colon or not name.isidentifier() or not all(p.isidentifier() for p in module_name.split(".")):
+            raise PythonRefused("F023", f"`{target}` names no function", 'write "package.module:function"')
+        module = self.module(module_name)
+        if not hasattr(module, name):
+            raise PythonRefused(
+                "F012", f"`{module_name}` has no `{name}`", did_you_mean(name, [n for n in vars(module) if not n.startswith("_")], "check the spelling")
+            )
+        return getattr(module, name)
+
+    def module(self, name: str) -> ModuleType:
+        """Import a module.
+
+        Raises:
+            PythonRefused: with what is wrong and what to do.
+        """
+        top = name.partition(".")[0]
+        inside = self._is_inside(top)
+        if not self.enabled and (inside or top not in SHIPPED):
+            raise PythonRefused(
+                "F015",
+                f"this file imports Python (`{name}`), and Python is switched off",
+                "read the module, and leave out --no-python if you trust it",
+            )
+        if not inside and top not in SHIPPED and not any(
+            name == package or name.startswith(package + ".") for package in self.allowed
+        ):
+            found = importlib.machinery.PathFinder.find_spec(top) is not None
+            if found:
+                raise PythonRefused(
+                    "F015",
+                    f"`{name}` is outside the project",
+                    f'allow it in dataforge.toml: [project] allow_python = ["{top}"]',
+                )
+            raise PythonRefused("F012", f"there is no Python module `{name}`", f"looked in {self.root}")
+        with self._on_path(top if inside else None):
+            try:
+                return importlib.import_module(name)
+            except ModuleNotFoundError as error:
+                if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+                    raise PythonRefused(
+                        "F012", f"there is no Python module `{name}`", "check the spelling, and that it has an __init__.py"
+                    ) from error
+                raise PythonRefused(
+                    "F012", f"`{name}` cannot be imported: {error}", "install what it needs"
+                ) from error
+            except Exception as error:
+                # The module's own code failed: any exception is possible, and it is the author's to see.
+                raise PythonRefused(
+                    "F012",
+                    f"`{name}` cannot be imported: {type(error).__name__}: {error}",
+                    "run `python -c 'import " + name + "'` in the project folder to see where",
+                ) from error
+
+    def _is_inside(self, top: str) -> bool:
+        return (self.root / f"{top}.py").is_file() or (self.root / top).is_dir() and self._has_python(self.root / top)
+
+    @staticmethod
+    def _has_python(folder: Path) -> bool:
+        return (folder / "__init__.py").is_file() or any(folder.glob("*.py"))
+
+    @contextmanager
+    def _on_path(self, top: str | None) -> Iterator[None]:
+        """Put the root in front of `sys.path`; forget a module of the same name from another project."""
+        if top is None:
+            yield
+            return
+        root = str(self.root)
+        loaded = sys.modules.get(top)
+        if top in sys.stdlib_module_names or (
+            loaded is not None and not _below(loaded, self.root) and _loaded_from.get(top) is None
+        ):
+            raise PythonRefused(
+                "F012", f"the project's `{top}` has the name of another Python package", "rename it"
+            )
+        if loaded is not None and not _below(loaded, self.root):
+            for name in [n for n in sys.modules if n == top or n.startswith(top + ".")]:
+                del sys.modules[name]
+        _loaded_from[top] = self.root
+        importlib.invalidate_caches()
+        sys.path.insert(0, root)
+        try:
+            yield
+        finally:
+            sys.path.remove(root)
+
+
+def _below(module: ModuleType, root: Path) -> bool:
+    places = [module.__file__] if getattr(module, "__file__", None) else list(getattr(module, "__path__", []))
+    return any(Path(place).resolve().is_relative_to(root) for place in places if place)

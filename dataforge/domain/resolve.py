@@ -1,0 +1,657 @@
+"""Syntax → domain for a whole program: files loaded and imported, declarations resolved, the main graph chosen.
+
+Files are loaded depth first, each once; imports between `.forge` files form a DAG, so a file is resolved after those
+that it imports from. Nothing outside the project's root is read, symbolic links included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+from pydantic import BaseModel
+
+from dataforge.domain import actions as a
+from dataforge.domain.conditions import Predicate, Terms, boxes
+from dataforge.domain.graphs import GraphResolver
+from dataforge.domain.nodes import NodeResolver, Surroundings, misfit, plain, sampling_settings
+from dataforge.domain.python import PythonImports, PythonRefused
+from dataforge.domain.scope import KINDS, Entity, FileScope
+from dataforge.domain.structs import StructType, declare
+from dataforge.lang import syntax as s
+from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean, listing
+from dataforge.lang.store import parse_stored
+from dataforge.project import Project
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+
+
+class UnreadableFile(Exception):
+    """A file that a program names cannot be read; `code` and `help` are for the diagnostic."""
+
+    def __init__(self, code: str, message: str, help: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.help = help
+
+
+@dataclass
+class Files:
+    """Reads the files of a program, none outside `root`; notes what was read, so that a plan can carry it.
+
+    `overlay` holds texts that stand in for the disk, by path relative to the root: how a plan document is compiled again.
+    """
+
+    root: Path
+    overlay: Mapping[str, str] = field(default_factory=dict)
+    read: dict[str, str] = field(default_factory=dict)
+
+    def relative(self, path: Path) -> str:
+        """The path as messages and plans show it.
+
+        Raises:
+            UnreadableFile: where it lies outside the root.
+        """
+        resolved = path.resolve()
+        if not resolved.is_relative_to(self.root):
+            raise UnreadableFile("F013", f"`{path}` is outside the project", f"the project is {self.root}")
+        return resolved.relative_to(self.root).as_posix()
+
+    def text(self, path: Path, *, keep: bool = True) -> Source:
+        """The text of a file.
+
+        Args:
+            path: where it is.
+            keep: whether a plan should carry the text.
+
+        Raises:
+            UnreadableFile: where it is outside the root, missing, not UTF-8, or too large.
+        """
+        name = self.relative(path)
+        text = self.overlay.get(name)
+        if text is None:
+            try:
+                with path.open("rb") as stream:
+                    data = stream.read(MAX_FILE_BYTES + 1)
+            except OSError as error:
+                raise UnreadableFile("F017", f"`{name}` cannot be read: {error.strerror}", _nearby(path)) from error
+            if len(data) > MAX_FILE_BYTES:
+                raise UnreadableFile("F005", f"`{name}` is larger than {MAX_FILE_BYTES >> 20} MiB", "split it")
+            try:
+                text = data.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise UnreadableFile(
+                    "F005", f"`{name}` is not UTF-8 (byte {error.start})", "save it as UTF-8"
+                ) from error
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if keep:
+            self.read[name] = text
+        return Source(name, text)
+
+
+def _nearby(path: Path) -> str:
+    try:
+        names = [p.name for p in path.parent.iterdir()]
+    except OSError:
+        return f"there is no folder {path.parent.name}"
+    return did_you_mean(path.name, names, otherwise="check the path: it is relative to the file that names it")
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Everything that a main file declares or imports, resolved.
+
+    Attributes:
+        graph: the graph to run.
+        structs: every struct, by canonical name.
+        models, lists: those that its nodes use, by name.
+        terms: the table of terms.
+        files: texts of the files that were read, by path relative to the project's root.
+        folder: the folder of the file that declares the graph, for seeds.
+    """
+
+    main: str
+    graph: a.Graph
+    structs: Mapping[str, StructType]
+    models: Mapping[str, a.Model]
+    lists: Mapping[str, a.EntryList]
+    terms: Terms
+    files: Mapping[str, str]
+    folder: Path
+
+
+@dataclass
+class _Loader:
+    project: Project
+    files: Files
+    python: PythonImports
+    report: Report
+    terms: Terms = field(default_factory=Terms)
+    scopes: dict[str, FileScope] = field(default_factory=dict)
+    structs: dict[str, StructType] = field(default_factory=dict)
+    models: dict[type[BaseModel], StructType] = field(default_factory=dict)
+    used_graphs: set[a.Graph] = field(default_factory=set)
+
+    def load(self, path: Path, chain: tuple[str, ...]) -> FileScope:
+        """Load and resolve one file and what it imports.
+
+        Raises:
+            UnreadableFile: where the file itself cannot be read.
+        """
+        name = self.files.relative(path)
+        if name in self.scopes:
+            return self.scopes[name]
+        source = self.files.text(path)
+        scope = FileScope(source, self.report)
+        file = parse_stored(source, self.report)
+        scope.broken.update(file.broken)
+        around = Surroundings(scope, self.terms, self.python, lambda text, span: self._read(path, text, span, scope))
+        for item in file.items:
+            if isinstance(item, s.Import):
+                (self._import_file if item.is_file else self._import_python)(item, scope, path, (*chain, name))
+        self._declare(file, around, path)
+        self.scopes[name] = scope
+        return scope
+
+    def _read(self, origin: Path, text: str, span: Span, scope: FileScope, *, keep: bool = True) -> Source | None:
+        try:
+            return self.files.text(origin.parent / text, keep=keep)
+        except UnreadableFile as error:
+            self.report.error(error.code, str(error), scope.source, span, error.help)
+            return None
+
+    # ---- imports
+
+    def _import_file(self, item: s.Import, scope: FileScope, path: Path, chain: tuple[str, ...]) -> None:
+        target = path.parent / item.origin
+        found: FileScope | None = None
+        try:
+            name = self.files.relative(target)
+            if name in chain:
+                cycle = " → ".join((*chain[chain.index(name) :], name))
+                self.report.error(
+                    "F014", f"these files import one another: {cycle}", scope.source, item.span, "move what both need to a third"
+                )
+            else:
+                found = self.load(target, chain)
+        except UnreadableFile as error:
+            self.report.error(error.code, str(error), scope.source, item.span, error.help)
+        for imported in item.names:
+            entity = found.entities.get(imported.name.text) if found is not None else None
+            if entity is not None and found is not None:
+                found.used.add(imported.name.text)
+                scope.add(imported.alias.text, entity, imported.alias.span)
+                continue
+            if found is not None and imported.name.text not in found.broken:
+                self.report.error(
+                    "F012",
+                    f"`{item.origin}` declares no `{imported.name.text}`",
+                    scope.source,
+                    imported.name.span,
+                    did_you_mean(imported.name.text, found.entities),
+                )
+            scope.lost(imported.alias.text, imported.alias.span)
+
+    def _import_python(self, item: s.Import, scope: FileScope, path: Path, chain: tuple[str, ...]) -> None:
+        for imported in item.names:
+            name, alias = imported.name, imported.alias
+            try:
+                found = self.python.attribute(f"{item.origin}:{name.text}")
+            except PythonRefused as refused:
+                at = name.span if f"no `{name.text}`" in str(refused) else item.span
+                self.report.error(refused.code, str(refused), scope.source, at, refused.help)
+                scope.lost(alias.text, alias.span)
+                continue
+            if not (isinstance(found, type) and issubclass(found, BaseModel)):
+                self.report.error(
+                    "F016",
+                    f"`{name.text}` is no pydantic model, and only those can be imported as structs",
+                    scope.source,
+                    name.span,
+                    "functions are named by `call` and `predicate`",
+                )
+                scope.lost(alias.text, alias.span)
+                continue
+            struct = self.models.get(found)
+            if struct is None:
+                struct = self.models[found] = StructType(found.__name__, found, item.origin)
+            if self._unique(struct, scope, name.span):
+                scope.add(alias.text, struct, alias.span)
+            else:
+                scope.lost(alias.text, alias.span)
+
+    def _unique(self, struct: StructType, scope: FileScope, span: Span) -> bool:
+        other = self.structs.setdefault(struct.name, struct)
+        if other is not struct:
+            self.report.error(
+                "F018",
+                f"two structs of this program are named `{struct.name}`: of {other.origin} and of {struct.origin}",
+                scope.source,
+                span,
+                "a row holds one instance a name: rename one, or import both files' from one place",
+            )
+        return other is struct
+
+    # ---- declarations
+
+    def _declare(self, file: s.File, around: Surroundings, path: Path) -> None:
+        scope = around.scope
+        of = lambda kind: [i for i in file.items if isinstance(i, kind)]  # noqa: E731
+        self._declare_structs(of(s.StructDecl), scope)
+        for item in of(s.ModelDecl):
+            settings, rest = sampling_settings(item.settings, around, ("thinking",))
+            if "thinking" in rest:
+                word = str(rest["thinking"].value)
+                if word not in ("on", "off", "auto"):
+                    around.error("F024", "`thinking` wants `on`, `off` or `auto`", rest["thinking"].span)
+                else:
+                    settings["thinking"] = word
+            scope.add(item.name.text, a.Model(item.name.text, item.kind, settings, scope.source, item.name.span), item.name.span)
+        for item in of(s.ListDecl):
+            entries = self._entries(item, around, path)
+            if entries is not None:
+                scope.add(item.name.text, entries, item.name.span)
+            else:
+                scope.lost(item.name.text, item.name.span)
+        for item in of(s.RubricDecl):
+            rubric = self._rubric(item, around)
+            if rubric is not None:
+                scope.add(item.name.text, rubric, item.name.span)
+            else:
+                scope.lost(item.name.text, item.name.span)
+        for item in of(s.PredicateDecl):
+            function = around.function(item.target)
+            if function is not None:
+                params = tuple(scope.struct(p.text) for p in item.params)
+                scope.add(item.name.text, Predicate(item.name.text, params, function), item.name.span)
+            else:
+                scope.lost(item.name.text, item.name.span)
+        for item in of(s.NodeDecl):
+            node = NodeResolver(item, around).resolve()
+            if node is not None:
+                scope.add(item.name.text, node, item.name.span)
+            else:
+                scope.lost(item.name.text, item.name.span)
+        self._declare_graphs(of(s.GraphDecl), around)
+
+    def _declare_structs(self, declared: list[s.StructDecl], scope: FileScope) -> None:
+        names = {d.name.text for d in declared}
+        waiting = {d.name.text: d for d in reversed(declared)}
+        done: set[str] = set()
+
+        def make(decl: s.StructDecl, chain: tuple[str, ...]) -> None:
+            name = decl.name.text
+            if name in done or (name in scope.entities and name in done):
+                return
+            done.add(name)
+            for used in _type_names(decl):
+                if used in chain or used == name:
+                    self.report.error(
+                        "F025", f"struct `{name}` contains itself", scope.source, decl.name.span, "use a list of ids instead"
+                    )
+                    scope.lost(name, decl.name.span)
+                    return
+                if used in names and used not in done:
+                    make(waiting[used], (*chain, name))
+            struct = self._struct(decl, scope)
+            if struct is not None and self._unique(struct, scope, decl.name.span):
+                scope.add(name, struct, decl.name.span)
+            else:
+                scope.lost(name, decl.name.span)
+
+        for decl in declared:
+            if waiting[decl.name.text] is not decl:
+                line, _ = scope.source.line_column(waiting[decl.name.text].name.span.start)
+                self.report.error(
+                    "F011",
+                    f"`{decl.name.text}` is declared twice; it is first declared on line {line}",
+                    scope.source,
+                    decl.name.span,
+                    "rename one of them",
+                )
+                continue
+            make(decl, ())
+
+    def _struct(self, decl: s.StructDecl, scope: FileScope) -> StructType | None:
+        fields: dict[str, tuple[Any, Any, str | None]] = {}
+        good = True
+        for spec in decl.fields:
+            name = spec.name.text
+            annotation = self._annotation(spec.type, scope)
+            if name in fields or name.startswith("_") or hasattr(BaseModel, name):
+                why = "is declared twice" if name in fields else "is a name that pydantic keeps for itself"
+                self.report.error("F025", f"field `{name}` {why}", scope.source, spec.name.span, "choose another name")
+                good = False
+            elif annotation is None:
+                good = False
+            else:
+                fields[name] = (annotation, ... if spec.default is None else plain(spec.default), spec.doc)
+        if not good:
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # pydantic warns of names that it can do with
+            struct = declare(decl.name.text, decl.doc, fields, scope.source.path)
+        for spec in decl.fields:
+            if spec.default is None:
+                continue
+            problem = misfit(struct, spec.name.text, plain(spec.default))
+            if problem:
+                kind = struct.fields[spec.name.text].type
+                self.report.error(
+                    "F026",
+                    f"`{spec.name.text}` is {kind}, and its default does not fit: {problem}",
+                    scope.source,
+                    spec.default.span,
+                    f"give a default that is {kind}",
+                )
+                good = False
+        return struct if good else None
+
+    def _annotation(self, type: s.TypeExpr, scope: FileScope) -> Any:
+        base: Any
+        if type.kind == "enum":
+            base = Literal[type.values]  # type: ignore[valid-type]
+        elif type.kind == "list":
+            assert type.item is not None
+            item = self._annotation(type.item, scope)
+            if type.name != "list":
+                self.report.error(
+                    "F025", f"there is no type `{type.name}[…]`", scope.source, type.span, "did you mean `list[…]`?"
+                )
+                return None
+            if item is None:
+                return None
+            base = list[item]
+        else:
+            plain_types: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+            struct = scope.struct(type.name)
+            base = plain_types.get(type.name) or (struct.model if struct is not None else None)
+            if base is None:
+                if not scope.is_broken(type.name):
+                    known = [*plain_types, "list", *scope.names_of("struct")]
+                    self.report.error(
+                        "F025",
+                        f"there is no type `{type.name}`",
+                        scope.source,
+                        type.span,
+                        did_you_mean(type.name, known),
+                    )
+                return None
+        return Optional[base] if type.optional else base  # noqa: UP045
+
+    def _entries(self, item: s.ListDecl, around: Surroundings, path: Path) -> a.EntryList | None:
+        if item.path is None:
+            entries = [plain(entry) for entry in item.entries]
+            where = None
+        else:
+            where = str(item.path.value)
+            source = self._read(path, where, item.path.span, around.scope, keep=False)
+            if source is None:
+                return None
+            where = source.path
+            entries = []
+            for number, line in enumerate(source.text.split("\n"), 1):
+                if not line.strip():
+                    continue
+                try:
+                    entry = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    self.report.error(
+                        "F019",
+                        f"line {number} of `{where}` is no JSON: {error}",
+                        around.source,
+                        item.path.span,
+                        'write one JSON string or object a line, such as "a teacher"',
+                    )
+                    return None
+                if not isinstance(entry, str | dict) or not entry:
+                    self.report.error(
+                        "F019",
+                        f"line {number} of `{where}` is neither text nor an object",
+                        around.source,
+                        item.path.span,
+                        "write one JSON string or object a line",
+                    )
+                    return None
+                entries.append(entry)
+        span = item.path.span if item.path is not None else item.name.span
+        if not entries:
+            self.report.error("F019", f"list `{item.name.text}` is empty", around.source, span, "give it an entry")
+            return None
+        objects = [e for e in entries if isinstance(e, dict)]
+        if objects and len(objects) < len(entries):
+            self.report.error(
+                "F019", f"list `{item.name.text}` mixes text and objects", around.source, span, "use one form throughout"
+            )
+            return None
+        keys = frozenset.intersection(*(frozenset(e) for e in objects)) if objects else None
+        canonical = json.dumps(entries, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return a.EntryList(item.name.text, tuple(entries), keys, where, digest)
+
+    def _rubric(self, item: s.RubricDecl, around: Surroundings) -> a.Rubric | None:
+        criteria: list[a.RubricCriterion] = []
+        for c in item.criteria:
+            low, high = c.scale.low, c.scale.high
+            if low is None or high is None or low >= high:
+                around.error("F032", f"criterion `{c.name.text}` wants a scale such as 1..5", c.name.span)
+                return None
+            if c.name.text == "score" or any(c.name.text == known.name for known in criteria):
+                around.error("F011", f"criterion `{c.name.text}` is there twice, or hides the mean `score`", c.name.span)
+                return None
+            criteria.append(a.RubricCriterion(c.name.text, c.text, float(low), float(high)))
+        if not criteria:
+            around.error(
+                "F043", f"rubric `{item.name.text}` has no criterion", item.name.span, 'add one, such as clarity "…" in 1..5'
+            )
+            return None
+        fields = {c.name: (float, ..., c.text) for c in criteria} | {"score": (float, ..., "mean of the criteria")}
+        verdict = declare("verdict", None, fields, "rubric")
+        accept = None
+        if item.accept is not None:
+            inner = FileScope(around.source, self.report, {"verdict": verdict})
+            where = Surroundings(inner, Terms(), around.python, around.read_text)
+            accept = where.resolver().condition(_under_verdict(item.accept))
+            if accept is None:
+                return None
+            try:
+                possible = bool(boxes(accept))
+            except Exception:  # noqa: BLE001 - only TooManyAlternatives is raised; accept is not planned with
+                possible = True
+            if not possible:
+                around.error("F031", "`accept` can never hold", item.name.span, "remove what contradicts")
+                return None
+        return a.Rubric(item.name.text, item.doc or "", tuple(criteria), accept, verdict)
+
+    def _declare_graphs(self, declared: list[s.GraphDecl], around: Surroundings) -> None:
+        scope = around.scope
+        waiting = {d.name.text: d for d in declared}
+        state: dict[str, str] = {}
+
+        def make(decl: s.GraphDecl, chain: tuple[str, ...]) -> None:
+            name = decl.name.text
+            state[name] = "open"
+            for clause in decl.clauses:
+                if not isinstance(clause, s.Nodes):
+                    continue
+                for member in clause.names or ():
+                    inner = waiting.get(member.text)
+                    if inner is None or member.text in scope.entities:
+                        continue
+                    if state.get(member.text) == "open":
+                        cycle = " → ".join((*chain[chain.index(member.text) if member.text in chain else 0 :], name, member.text))
+                        self.report.error(
+                            "F065", f"a graph cannot be inside itself: {cycle}", scope.source, member.span, "remove one use"
+                        )
+                        scope.lost(member.text, inner.name.span)
+                    elif member.text not in state:
+                        make(inner, (*chain, name))
+            graph = GraphResolver(decl, around).resolve()
+            state[name] = "done"
+            if graph is not None and name not in scope.broken:
+                scope.add(name, graph, decl.name.span)
+                self.used_graphs.update(m for m in graph.members.values() if isinstance(m, a.Graph))
+            else:
+                scope.lost(name, decl.name.span)
+
+        for decl in declared:
+            if waiting[decl.name.text] is not decl:
+                self.report.error("F011", f"`{decl.name.text}` is declared twice", scope.source, decl.name.span, "rename one")
+            elif decl.name.text not in state:
+                make(decl, ())
+
+
+def load_program(
+    path: Path,
+    project: Project,
+    report: Report,
+    *,
+    graph: str | None = None,
+    python: bool = True,
+    overlay: Mapping[str, str] | None = None,
+) -> Program | None:
+    """Load a main file and all that it imports; None after reports.
+
+    Args:
+        path: the `.forge` file.
+        project: the project that it belongs to.
+        report: where complaints go, of every file.
+        graph: which graph to take, where the file has several.
+        python: whether Python modules may be imported.
+        overlay: texts that stand in for files, by path relative to the project's root.
+    """
+    files = Files(project.root, overlay or {})
+    loader = _Loader(project, files, PythonImports(project.root, project.allow_python, enabled=python), report)
+    try:
+        scope = loader.load(path, ())
+    except UnreadableFile as error:
+        report.error(error.code, str(error), Source(str(path), ""), Span(0, 0), error.help)
+        return None
+    chosen = _main_graph(scope, loader, graph)
+    if report.has_errors or chosen is None:
+        return None
+    _warn_unused(scope, chosen)
+    nodes = chosen.nodes()
+    models: dict[str, a.Model] = {}
+    lists: dict[str, a.EntryList] = {}
+    for node in nodes.values():
+        for step in node.steps:
+            if isinstance(step, a.Ask | a.Judge):
+                known = models.setdefault(step.model.name, step.model)
+                if known.kind != step.model.kind:
+                    report.error(
+                        "F047",
+                        f"`{known.name}` is a generator in one file and a judge in another",
+                        step.model.source,
+                        step.model.span,
+                        "rename one: a model is bound by its name",
+                    )
+                    return None
+            elif isinstance(step, a.Draw):
+                lists[step.source.name] = step.source
+    for inner in [chosen, *chosen.graphs().values()]:
+        if inner is chosen and inner.emit is None:
+            report.warning(
+                "F082",
+                f"`{inner.name}` has no `emit`: only its models' calls become training rows",
+                inner.source,
+                inner.span,
+                "add `emit { user … assistant … }`",
+            )
+    return Program(
+        main=files.relative(path),
+        graph=chosen,
+        structs=dict(sorted(loader.structs.items())),
+        models=dict(sorted(models.items())),
+        lists=dict(sorted(lists.items())),
+        terms=loader.terms,
+        files=dict(sorted(files.read.items())),
+        folder=(project.root / chosen.source.path).parent,
+    )
+
+
+def _main_graph(scope: FileScope, loader: _Loader, name: str | None) -> a.Graph | None:
+    graphs = {n: e for n, e in scope.entities.items() if isinstance(e, a.Graph)}
+    broken = [n for n in scope.broken]
+    if name is not None:
+        if name not in graphs and name not in broken:
+            loader.report.error(
+                "F060", f"there is no graph named `{name}`", scope.source, Span(0, 0), did_you_mean(name, graphs)
+            )
+        return graphs.get(name)
+    mains = {n: g for n, g in graphs.items() if g not in loader.used_graphs}
+    if len(mains) == 1:
+        return next(iter(mains.values()))
+    if mains:
+        second = sorted(mains.values(), key=lambda g: g.span)[1]
+        loader.report.error(
+            "F060",
+            f"this file has {len(mains)} graphs that no other uses: {listing(sorted(mains))}",
+            second.source,
+            second.span,
+            "choose one with --graph",
+        )
+    elif not loader.report.has_errors:
+        loader.report.error(
+            "F060", "this file has no graph", scope.source, Span(0, 0), "declare one: `graph NAME { from … to … nodes * }`"
+        )
+    return None
+
+
+def _warn_unused(scope: FileScope, graph: a.Graph) -> None:
+    members = set(graph.nodes().values()) | set(graph.graphs().values()) | {graph}
+    for name, entity in scope.entities.items():
+        if name in scope.used or entity in members:
+            continue
+        scope.report.warning(
+            "F080",
+            f"{KINDS[type(entity)]} `{name}` is not used",
+            scope.source,
+            scope.declared_at[name],
+            "remove it, or use it",
+        )
+
+
+def _type_names(decl: s.StructDecl) -> list[str]:
+    found = []
+    for spec in decl.fields:
+        type: s.TypeExpr | None = spec.type
+        while type is not None and type.kind == "list":
+            type = type.item
+        if type is not None and type.kind == "name":
+            found.append(type.name)
+    return found
+
+
+def _under_verdict(condition: s.Condition) -> s.Condition:
+    """The condition with every bare name taken as a field of `verdict`."""
+
+    def ref(r: s.Ref) -> s.Ref:
+        return s.Ref(("verdict", *r.parts), r.span)
+
+    def operand(o: Any) -> Any:
+        return ref(o) if isinstance(o, s.Ref) else o
+
+    match condition:
+        case s.Truth(o, span):
+            return s.Truth(operand(o), span)
+        case s.Has(r, span):
+            return s.Has(ref(r), span)
+        case s.Compare(left, op, right, span):
+            return s.Compare(operand(left), op, operand(right), span)
+        case s.In(left, negated, right, span):
+            return s.In(operand(left), negated, right, span)
+        case s.Not(item, span):
+            return s.Not(_under_verdict(item), span)
+        case s.And(items, span):
+            return s.And(tuple(map(_under_verdict, items)), span)
+        case s.Or(items, span):
+            return s.Or(tuple(map(_under_verdict, items)), span)
+
+
+__all__ = ["Entity", "Files", "Program", "UnreadableFile", "load_program"]

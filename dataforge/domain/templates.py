@@ -1,0 +1,434 @@
+"""Prompt templates: Jinja2, checked on its syntax tree at compile time and rendered in the immutable sandbox.
+
+The sandbox alone stops attribute escapes but neither memory nor time bombs, so the check allows only what prompts
+need: text, names and fields, `if`, `for` over fields that are lists, and filters and tests of a short list. What is
+left can be checked against the contracts too: every field that a template shows must be guaranteed where it runs.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel
+
+from dataforge.domain.structs import FieldType, StructType
+from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean, listing
+
+MAX_RENDERED_CHARS = 1_000_000
+MAX_LOOP_DEPTH = 2
+FILTERS = frozenset(
+    ["capitalize", "first", "join", "last", "length", "lower", "reverse", "sort", "title", "tojson"]
+    + ["trim", "truncate", "unique", "upper", "wordcount"]
+)
+TESTS = frozenset(["none", "true", "false", "odd", "even", "string", "number", "in", "eq", "ne", "lt", "le", "gt", "ge"])
+LOOP_FIELDS = frozenset(["index", "index0", "first", "last", "length"])
+
+_PLAIN = re.compile(r"\{\{-?\s*([^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*-?\}\}")
+_RESERVED = frozenset(["true", "false", "none", "True", "False", "None", "loop"])
+
+
+@dataclass(frozen=True)
+class Use:
+    """A field (or a whole struct, with an empty path) that a template shows or tests.
+
+    `guarded` where the template itself tests that it is there before showing it, or only tests it.
+    """
+
+    struct: str
+    path: tuple[str, ...]
+    guarded: bool
+    span: Span
+    source: Source
+
+    def __str__(self) -> str:
+        return ".".join((self.struct, *self.path))
+
+
+@dataclass(frozen=True)
+class Template:
+    """A checked template.
+
+    Attributes:
+        text: the Jinja source.
+        names: local name → canonical struct name, for those that it mentions.
+        uses: what it shows of which struct, under canonical names.
+        variables: the drawn variables that it mentions.
+        digest: content hash of the text.
+    """
+
+    text: str
+    names: Mapping[str, str]
+    uses: tuple[Use, ...] = field(repr=False, default=())
+    variables: frozenset[str] = frozenset()
+
+    @property
+    def digest(self) -> str:
+        return hashlib.blake2b(self.text.encode(), digest_size=16).hexdigest()
+
+
+class TemplateTooLarge(Exception):
+    """A template rendered to more than `MAX_RENDERED_CHARS`."""
+
+
+# ---- checking
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A name that is no struct: an entry drawn from a list. `keys` are the keys that every entry has, or None for text."""
+
+    keys: frozenset[str] | None
+
+
+def check(
+    text: str,
+    structs: Mapping[str, StructType],
+    variables: Mapping[str, Variable],
+    source: Source,
+    span: Span,
+    report: Report,
+) -> Template | None:
+    """Check a template; None after reports.
+
+    Args:
+        text: the Jinja source.
+        structs: structs that the template may name, under their local names.
+        variables: other names.
+        source, span: where the text stands, for messages.
+        report: where complaints go.
+    """
+    checker = _Checker(structs, variables, source, span, report)
+    if "{%" not in text and "{#" not in text:
+        matches = list(_PLAIN.finditer(text))
+        if len(matches) == text.count("{{") == text.count("}}"):
+            # Only plain references: no need for Jinja's parser, which is some fifty times as slow.
+            for match in matches:
+                checker.reference(tuple(match.group(1).split(".")), shown=True)
+            return checker.result(text)
+    try:
+        tree = _environment().parse(text)
+    except jinja2.TemplateSyntaxError as error:
+        report.error(
+            "F050",
+            f"this template is not Jinja: {error.message}",
+            source,
+            checker.line_span(error.lineno),
+            "`{{ Struct.field }}` shows a field; `{% if … %}…{% endif %}` and `{% for … %}…{% endfor %}` are allowed",
+        )
+        return None
+    except RecursionError:
+        report.error("F052", "this template nests too deep", source, span, "make it flatter")
+        return None
+    checker.block(tree.body)
+    return checker.result(text)
+
+
+class _Checker:
+    def __init__(
+        self,
+        structs: Mapping[str, StructType],
+        variables: Mapping[str, Variable],
+        source: Source,
+        span: Span,
+        report: Report,
+    ) -> None:
+        self.structs = structs
+        self.variables = variables
+        self.source = source
+        self.span = span
+        self.report = report
+        self.failed = False
+        self.uses: dict[tuple[str, tuple[str, ...], bool], Use] = {}
+        self.names: dict[str, str] = {}
+        self.drawn: set[str] = set()
+        self.guards: frozenset[tuple[str, ...]] = frozenset()
+        self.locals: dict[str, FieldType] = {}
+
+    def result(self, text: str) -> Template | None:
+        if self.failed:
+            return None
+        return Template(text, dict(sorted(self.names.items())), tuple(self.uses.values()), frozenset(self.drawn))
+
+    # -- positions
+
+    def find(self, shown: str) -> Span:
+        """Where a piece of the template stands in its source: the first place, else the whole template."""
+        match = re.search(r"(?<![\w.])" + re.escape(shown) + r"(?!\w)", self.source.text[self.span.start : self.span.end])
+        if match is None:
+            return self.span
+        return Span(self.span.start + match.start(), self.span.start + match.end())
+
+    def line_span(self, lineno: int) -> Span:
+        text = self.source.text[self.span.start : self.span.end]
+        lines = text.split("\n")
+        offset = 1 if len(lines) > 1 and lines[0].strip() in ('"""', "") and text.startswith('"""') else 0
+        index = min(max(0, lineno - 1 + offset), len(lines) - 1)
+        start = self.span.start + sum(len(line) + 1 for line in lines[:index])
+        blank = len(lines[index]) - len(lines[index].lstrip())
+        return Span(start + blank, start + len(lines[index]))
+
+    def forbid(self, what: str, node: nodes.Node, help: str) -> None:
+        self.failed = True
+        self.report.error("F052", f"{what} is not allowed in a template", self.source, self.line_span(node.lineno), help)
+
+    # -- statements
+
+    def block(self, body: list[nodes.Node]) -> None:
+        for node in body:
+            match node:
+                case nodes.Output():
+                    for part in node.nodes:
+                        if not isinstance(part, nodes.TemplateData):
+                            self.expression(part, shown=True)
+                case nodes.If():
+                    self.conditional(node)
+                case nodes.For():
+                    self.loop(node)
+                case _:
+                    self.forbid(f"`{type(node).__name__.lower()}`", node, "use fields, `if` and `for` only")
+
+    def conditional(self, node: nodes.If) -> None:
+        before = self.guards
+        self.expression(node.test, shown=False)
+        yes, no = _guarded(node.test)
+        self.guards = before | yes
+        self.block(node.body)
+        self.guards = before | no
+        for branch in node.elif_:
+            self.conditional(branch)
+            self.guards = before | no
+        self.block(node.else_)
+        self.guards = before
+
+    def loop(self, node: nodes.For) -> None:
+        if node.test is not None or node.recursive or not isinstance(node.target, nodes.Name):
+            self.forbid("a loop with a filter, a tuple target or recursion", node, "write `{% for item in Struct.list %}`")
+            return
+        if len(self.locals) >= MAX_LOOP_DEPTH:
+            self.forbid(f"a loop more than {MAX_LOOP_DEPTH} deep", node, "make it flatter")
+            return
+        path = _path(node.iter)
+        type = self.reference(path, shown=True) if path is not None else None
+        if path is None or (type is not None and type.base != "list"):
+            self.forbid("a loop over anything but a list field", node, "name a field that is a list")
+            return
+        name = node.target.name
+        shadowed = name in self.structs or name in self.variables or name in self.locals
+        if shadowed:
+            self.forbid(f"a loop variable named `{name}`, which hides another,", node, "choose another name")
+            return
+        self.locals[name] = (type.item if type is not None else None) or FieldType("any")
+        self.block(node.body)
+        del self.locals[name]
+        self.block(node.else_)
+
+    # -- expressions
+
+    def expression(self, node: nodes.Node, *, shown: bool) -> None:
+        path = _path(node)
+        if path is not None:
+            self.reference(path, shown=shown)
+            return
+        match node:
+            case nodes.Const() | nodes.TemplateData():
+                pass
+            case nodes.Filter():
+                if node.name not in FILTERS:
+                    self.forbid(f"the filter `{node.name}`", node, f"there is {listing(sorted(FILTERS), most=20)}")
+                elif node.kwargs or node.dyn_args or node.dyn_kwargs or not all(_small(a) for a in node.args):
+                    self.forbid("a filter with such arguments", node, "give it short constants only")
+                if node.node is not None:
+                    self.expression(node.node, shown=shown)
+            case nodes.Test():
+                if node.name not in TESTS:
+                    self.forbid(f"the test `{node.name}`", node, f"there is {listing(sorted(TESTS), most=20)}")
+                self.expression(node.node, shown=False)
+                for arg in node.args:
+                    self.expression(arg, shown=False)
+            case nodes.Compare():
+                self.expression(node.expr, shown=False)
+                for operand in node.ops:
+                    self.expression(operand.expr, shown=False)
+            case nodes.And() | nodes.Or():
+                self.expression(node.left, shown=False)
+                self.expression(node.right, shown=False)
+            case nodes.Not():
+                self.expression(node.node, shown=False)
+            case nodes.CondExpr():
+                self.expression(node.test, shown=False)
+                before = self.guards
+                yes, no = _guarded(node.test)
+                self.guards = before | yes
+                self.expression(node.expr1, shown=shown)
+                self.guards = before | no
+                if node.expr2 is not None:
+                    self.expression(node.expr2, shown=shown)
+                self.guards = before
+            case nodes.List() | nodes.Tuple():
+                for item in node.items:
+                    self.expression(item, shown=False)
+            case nodes.Call():
+                self.forbid("a call", node, "compute it in a `call` node and show the field")
+            case nodes.Getitem():
+                self.forbid("indexing with `[…]`", node, "name a field with a dot, or use `first` or `last`")
+            case _:
+                self.forbid("arithmetic", node, "compute it in a `call` node and show the field")
+
+    def reference(self, path: tuple[str, ...], *, shown: bool) -> FieldType | None:
+        """A dotted name: checks that it exists, and notes what it shows."""
+        head, rest = path[0], path[1:]
+        dotted = ".".join(path)
+        if head == "loop" and self.locals:
+            if len(rest) != 1 or rest[0] not in LOOP_FIELDS:
+                self.unknown(dotted, f"a loop has {listing(sorted(LOOP_FIELDS))}")
+            return None
+        if head in self.locals:
+            return self.walk(self.locals[head], rest, dotted)
+        if head in self.variables:
+            self.drawn.add(head)
+            keys = self.variables[head].keys
+            if rest and (keys is None or rest[0] not in keys or len(rest) > 1):
+                self.unknown(
+                    dotted,
+                    f"`{head}` is text: write `{{{{ {head} }}}}`" if keys is None else did_you_mean(rest[0], keys),
+                )
+            return None
+        struct = self.structs.get(head)
+        if struct is None:
+            if head in _RESERVED and not rest:
+                return None
+            self.unknown(dotted, did_you_mean(head, [*self.structs, *self.variables], otherwise="nothing is known here"))
+            return None
+        self.names[head] = struct.name
+        if not rest:
+            if shown:
+                self.unknown(dotted, f"name a field of it, such as `{head}.{next(iter(struct.fields), 'text')}`")
+            return None
+        if rest[0] not in struct.fields:
+            self.unknown(dotted, did_you_mean(rest[0], struct.fields))
+            return None
+        guarded = not shown or any(rest[: len(g) - 1] == g[1:] and head == g[0] for g in self.guards)
+        self.uses.setdefault(
+            (struct.name, rest, guarded), Use(struct.name, rest, guarded, self.find(dotted), self.source)
+        )
+        return self.walk(struct.fields[rest[0]].type, rest[1:], dotted)
+
+    def walk(self, type: FieldType, rest: tuple[str, ...], dotted: str) -> FieldType | None:
+        for part in rest:
+            if type.struct is None:
+                if type.base == "any":
+                    return None
+                self.unknown(dotted, f"it is {type}, which has no field `{part}`")
+                return None
+            if part not in type.struct.fields:
+                self.unknown(dotted, did_you_mean(part, type.struct.fields))
+                return None
+            type = type.struct.fields[part].type
+        return type
+
+    def unknown(self, dotted: str, help: str) -> None:
+        self.failed = True
+        self.report.error("F053", f"the template knows no `{dotted}`", self.source, self.find(dotted), help)
+
+
+def _path(node: nodes.Node) -> tuple[str, ...] | None:
+    """`a.b.c` as a path, or None for anything else."""
+    parts: list[str] = []
+    while isinstance(node, nodes.Getattr):
+        parts.append(node.attr)
+        node = node.node
+    if not isinstance(node, nodes.Name):
+        return None
+    return (node.name, *reversed(parts))
+
+
+def _small(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Const) and (
+        (isinstance(node.value, str) and len(node.value) <= 80)
+        or (isinstance(node.value, int | float) and abs(node.value) <= 100_000)
+        or node.value is None
+    )
+
+
+def _guarded(test: nodes.Node) -> tuple[frozenset[tuple[str, ...]], frozenset[tuple[str, ...]]]:
+    """Paths that are surely there where the test is true, and where it is false."""
+    nothing: frozenset[tuple[str, ...]] = frozenset()
+    path = _path(test)
+    if path is not None:
+        return frozenset([path]), nothing
+    match test:
+        case nodes.Not():
+            yes, no = _guarded(test.node)
+            return no, yes
+        case nodes.And():
+            (a_yes, _), (b_yes, _) = _guarded(test.left), _guarded(test.right)
+            return a_yes | b_yes, nothing
+        case nodes.Or():
+            (_, a_no), (_, b_no) = _guarded(test.left), _guarded(test.right)
+            return nothing, a_no | b_no
+        case nodes.Test(name="none") if (inner := _path(test.node)) is not None:
+            return nothing, frozenset([inner])
+        case _:
+            return nothing, nothing
+
+
+# ---- rendering
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    global _shared
+    if _shared is None:
+        _shared = ImmutableSandboxedEnvironment(
+            undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, cache_size=0
+        )
+        _shared.globals.clear()
+        _shared.filters = {name: f for name, f in _shared.filters.items() if name in FILTERS}
+    return _shared
+
+
+_shared: ImmutableSandboxedEnvironment | None = None
+_compiled: dict[str, jinja2.Template] = {}
+
+
+def render(template: Template, state: Mapping[str, BaseModel], variables: Mapping[str, Any]) -> str:
+    """Render a checked template on real values.
+
+    Raises:
+        TemplateTooLarge: where the text would grow beyond `MAX_RENDERED_CHARS`.
+        jinja2.UndefinedError: never for a checked template on a state that satisfies its node's contract.
+    """
+    compiled = _compiled.get(template.text)
+    if compiled is None:
+        compiled = _compiled[template.text] = _environment().from_string(template.text)
+    context: dict[str, Any] = {
+        local: _plain(state[name]) for local, name in template.names.items() if name in state
+    }
+    context |= {name: variables[name] for name in template.variables}
+    parts: list[str] = []
+    size = 0
+    for part in compiled.generate(context):
+        size += len(part)
+        if size > MAX_RENDERED_CHARS:
+            raise TemplateTooLarge(f"a prompt grew beyond {MAX_RENDERED_CHARS:,} characters")
+        parts.append(part)
+    return "".join(parts)
+
+
+def _plain(value: Any) -> Any:
+    """Data without behaviour: models become bare namespaces, so that a template sees fields and nothing else."""
+    if isinstance(value, BaseModel):
+        return types.SimpleNamespace(**{name: _plain(getattr(value, name)) for name in type(value).model_fields})
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,1 @@
+"""Text → syntax: the grammar, the parser, the syntax tree and the diagnostics of `.forge` files."""

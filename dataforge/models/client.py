@@ -1,0 +1,144 @@
+"""The one protocol that every model backend speaks: a chat request in, a reply out.
+
+`ChatRequest` says everything that can change the answer; its `key` is what the journal stores replies under, so two
+requests with the same key may share an answer. Endpoint addresses, keys and time-outs are not part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from schemas.chat import Message, Thinking
+
+Kind = Literal["generator", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Sampling parameters; None leaves the endpoint's own default in force."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One chat completion to be made.
+
+    Attributes:
+        messages: the conversation so far, oldest first.
+        sampling: temperature and friends.
+        thinking: whether a reasoning model should think; `auto` leaves it to the model.
+        schema: a JSON Schema that the answer should follow, or None for free text. The messages describe the shape
+            too, so a backend whose server cannot constrain its output may ignore it.
+        attempt: number of this sample; the same prompt asked anew has another number and so another key.
+    """
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    thinking: Thinking = "auto"
+    schema: Mapping[str, Any] | None = None
+    attempt: int = 0
+
+    def key(self, weights: str) -> str:
+        """Content address of the call: 32 hex digits over everything that can change the answer."""
+        payload = {
+            "weights": weights,
+            "messages": [m.wire() for m in self.messages],
+            "sampling": [
+                self.sampling.temperature,
+                self.sampling.top_p,
+                self.sampling.max_tokens,
+                list(self.sampling.stop),
+                self.sampling.seed,
+            ],
+            "thinking": self.thinking,
+            "schema": self.schema,
+            "attempt": self.attempt,
+        }
+        text = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What came back.
+
+    Attributes:
+        text: the answer, without any thinking.
+        reasoning: the thinking, split off from `reasoning_content` or from `<think>…</think>`; None where there was none.
+        finish_reason: `stop`, `length`, `content_filter` or whatever the server said.
+        constrained: whether the server was made to follow the request's schema.
+        prompt_tokens, completion_tokens: as the server counted them; 0 where it did not say.
+        latency_s: wall seconds from request to whole reply, retries included.
+        model: the model name that the server reported.
+    """
+
+    text: str
+    reasoning: str | None = None
+    finish_reason: str = "stop"
+    constrained: bool = False
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    latency_s: float = 0.0
+    model: str = ""
+
+
+class Backend(Protocol):
+    """A way to reach a model. Add one by adding a file to this folder that defines `connect(spec) -> Backend`."""
+
+    async def complete(self, request: ChatRequest) -> ChatReply:
+        """Make the call.
+
+        Raises:
+            RateLimitError, TransientError: where retrying inside the backend did not help.
+            PermanentError: where it could not.
+        """
+        ...
+
+    async def ping(self) -> str:
+        """Check that the model answers, cheaply; returns a word for people such as the model's name.
+
+        Raises:
+            ModelError: where it does not, saying why.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections, threads and memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """How one logical model of a `.forge` file is bound, before anything is connected.
+
+    Attributes:
+        name: the logical name in the `.forge` file (`writer`).
+        kind: `generator` or `judge`.
+        backend: name of the file in `dataforge/models/` that connects it.
+        model: the model's name at the endpoint.
+        weights: identity of the weights; two bindings with equal `weights` are the same model for the rule that
+            judges do not grade their own homework. Defaults to `model`.
+        sampling: defaults for requests that say nothing themselves.
+        concurrency: how many requests may be in flight at once.
+        options: whatever else the backend takes (`base_url`, `api_key_env`, time-outs, `path`).
+        origin: where the binding comes from, for messages: `dataforge.toml`, `--models x.toml`, `environment`, `default`.
+    """
+
+    name: str
+    kind: Kind
+    backend: str
+    model: str
+    weights: str
+    sampling: Sampling = Sampling()
+    concurrency: int = 16
+    options: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = "default"
