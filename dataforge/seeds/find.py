@@ -19,7 +19,8 @@ from dataforge.seeds.formats import format_of, is_known, suffixes
 from dataforge.seeds.read import shown
 
 _PAPERS = re.compile(
-    r"(readme|licen[cs]es?|notices?|copying|copyright|authors|contributing|changelog)\b", re.IGNORECASE
+    r"(readme|licen[cs]es?|notices?|copying|copyright|authors|contributing|changelog)([-_.].*)?\.(md|txt)",
+    re.IGNORECASE,
 )
 
 
@@ -76,7 +77,10 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 def _is_seed_file(path: Path) -> bool:
     return (
-        not path.name.startswith(".") and not _PAPERS.match(path.name) and is_known(path) and path.is_file()
+        not path.name.startswith(".")
+        and not _PAPERS.fullmatch(path.name)
+        and is_known(path)
+        and path.is_file()
     )
 
 
@@ -107,10 +111,5 @@ def _nearest(path: Path, base: Path) -> str:
     close = difflib.get_close_matches(missing, names, n=1, cutoff=0.5)
     if close:
         return f"did you mean {shown(parent / close[0], base)}?"
-    return (
-        f"there is nothing called {missing} in {shown(parent, base)}; names are relative to {_called(base)}"
-    )
-
-
-def _called(base: Path) -> str:
-    return f"the folder {base.resolve().name}"
+    where = f"the folder {base.resolve().name}" if parent.resolve() == base.resolve() else shown(parent, base)
+    return f"there is nothing called {missing} in {where}"

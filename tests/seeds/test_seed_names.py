@@ -43,6 +43,12 @@ def test_a_folder_means_all_seed_files_below_it_and_neither_papers_nor_hidden_fi
     assert names(["seeds"], folder) == ["seeds/a.txt", "seeds/b.jsonl", "seeds/deep/er/c.csv"]
 
 
+def test_data_that_is_called_like_a_paper_is_data(tmp_path):
+    (tmp_path / "authors.jsonl").write_text("{}")
+    (tmp_path / "LICENSE-MIT.txt").write_text("Permission is granted")
+    assert names(["."], tmp_path) == ["authors.jsonl"]
+
+
 def test_a_glob_means_the_seed_files_that_match(folder):
     assert names(["seeds/*"], folder) == ["seeds/a.txt", "seeds/b.jsonl", "seeds/deep/er/c.csv"]
     assert names(["seeds/**/*.csv"], folder) == ["seeds/deep/er/c.csv"]
@@ -87,7 +93,8 @@ def test_a_missing_file_is_answered_with_the_nearest_name(folder):
 def test_a_missing_file_that_resembles_nothing_is_answered_with_where_we_looked(folder):
     error = refused(["seeds/qqqqqqqq.zz"], folder)
     assert "seeds/qqqqqqqq.zz: there is no such file or folder" in str(error)
-    assert "nothing called qqqqqqqq.zz in seeds" in error.help
+    assert error.help == "there is nothing called qqqqqqqq.zz in seeds"
+    assert refused(["zz/b.jsonl"], folder).help == f"there is nothing called zz in the folder {folder.name}"
 
 
 def test_a_glob_without_a_match_says_what_is_there(folder):
