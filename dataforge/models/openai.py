@@ -34,7 +34,11 @@ _MAX_WAIT_S = 60.0
 _NEWER_FIELD = b"max_completion_tokens"
 
 # Whichever HTTP client this version of the package is built on: a body that breaks off raises that client's own errors.
-_http: Any = importlib.import_module(openai.Timeout.__module__.partition(".")[0])
+_http: Any = importlib.import_module(
+    next(
+        base for base in openai.DefaultAsyncHttpxClient.__mro__ if base.__name__ == "AsyncClient"
+    ).__module__.partition(".")[0]
+)
 
 
 def connect(spec: ModelSpec) -> Backend:
@@ -232,24 +236,26 @@ def _key(spec: ModelSpec, variable: str | None) -> str:
 
 def _client(endpoint: wire.Endpoint) -> openai.AsyncOpenAI:
     host = urlsplit(endpoint.url).hostname or ""
-    headers: dict[str, Any] = {
-        "Accept-Encoding": "identity"
-    }  # or the size cap would be one on compressed bytes
-    if not endpoint.key:
-        headers["Authorization"] = openai.Omit()
+    unwanted = set() if endpoint.key else {"Authorization"}
     if endpoint.url != DEFAULT_URL:
-        # The package takes these from the environment; another party's server has no business with them.
-        headers |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
+        unwanted |= {"OpenAI-Organization", "OpenAI-Project"}
+
+    async def withhold(request: Any) -> None:
+        # The package puts in what it finds in the environment; another party's server has no business with that.
+        for name in unwanted:
+            request.headers.pop(name, None)
+
     return openai.AsyncOpenAI(
         api_key=endpoint.key or "none",
         base_url=endpoint.url,
         max_retries=0,
-        default_headers=headers,
+        # Compressed, a small body could hold a huge one.
+        default_headers={"Accept-Encoding": "identity"},
         http_client=openai.DefaultAsyncHttpxClient(
             follow_redirects=False,
             # A proxy that the environment names cannot reach this machine's own loopback device.
             trust_env=host not in {"localhost", "127.0.0.1", "::1"},
-            event_hooks={"response": [_stop_at_failure]},
+            event_hooks={"request": [withhold], "response": [_stop_at_failure]},
         ),
     )
 

@@ -117,6 +117,7 @@ class ScriptedServer:
     arrivals: list[float] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    first_came: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> ScriptedServer:
         outer = self
@@ -132,6 +133,7 @@ class ScriptedServer:
                     outer.arrivals.append(time.monotonic())
                     outer.paths.append(self.path)
                     outer.headers.append({k.lower(): v for k, v in self.headers.items()})
+                outer.first_came.set()
                 act(self)
 
             def log_message(self, *_: Any) -> None:
