@@ -188,10 +188,8 @@ def _toml_complaint(message: str, text: str) -> tuple[str, int]:
     """Take the position out of tomllib's message; at the end of the document it gives none."""
     found = re.search(r"\s*\(at line (\d+), column (\d+)\)", message)
     if found is None:
-        return re.sub(r"\s*\(at end of document\)", " at the end of the file", message), max(
-            1, text.count("\n")
-        )
-    return message[: found.start()] + f" (column {found[2]})", int(found[1])
+        return re.sub(r"\s*\(at end of document\)", "", message), max(1, len(text.splitlines()))
+    return f"{message[: found.start()]} (column {found[2]})", int(found[1])
 
 
 def _source_line(text: str, line: int) -> str:

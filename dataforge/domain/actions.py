@@ -91,10 +91,11 @@ class Ask:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """Call a Python function: structs in by name, structs out."""
+    """Call a Python function: structs in by name, structs out. `parameters`: its parameter → the struct it gets."""
 
     target: str
     function: Callable[..., Any] = field(repr=False)
+    parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from dataforge.domain.conditions import (
     clauses,
     terms_of,
 )
-from dataforge.domain.python import PythonImports, PythonRefused
+from dataforge.domain.python import PythonImports, PythonRefused, parameters_of
 from dataforge.domain.scope import FileScope
 from dataforge.domain.structs import FieldType, StructType
 from dataforge.domain.templates import Template, Variable, check
@@ -552,8 +552,14 @@ class NodeResolver:
         function = self.around.function(clause.target)
         for struct in self.draft.gives:
             self._write_whole(struct, clause.target.span)
-        if function is not None:
-            self.draft.steps.append(a.Call(str(clause.target.value), function))
+        if function is None:
+            return
+        try:
+            parameters = parameters_of(function, list(self.draft.takes))
+        except PythonRefused as refused:
+            self.error(refused.code, str(refused), clause.target.span, refused.help)
+            return
+        self.draft.steps.append(a.Call(str(clause.target.value), function, parameters))
 
     def _judge(self, clause: s.Judge) -> None:
         model = self._model(clause.model, "judge")
@@ -638,6 +644,14 @@ class NodeResolver:
     def _check_fields(self) -> None:
         """Every field of a given struct has a source; those left to their defaults are known."""
         draft = self.draft
+        asks = [step for step in draft.steps if isinstance(step, a.Ask | a.Judge)]
+        if draft.many is not None and (len(asks) > 1 or any(isinstance(step, a.Judge) for step in asks)):
+            self.error(
+                "F042",
+                "a node that gives many asks once and judges nothing: the rows go apart after it",
+                self.spans["gives"],
+                "put the further clauses into a node of their own, which then runs on each row",
+            )
         for name, struct in draft.gives.items():
             if name in draft.whole:
                 continue

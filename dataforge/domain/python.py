@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
+import inspect
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -137,6 +139,35 @@ class PythonImports:
             yield
         finally:
             sys.path.remove(root)
+
+
+def parameters_of(function: Callable[..., object], structs: Sequence[str]) -> dict[str, str]:
+    """Which parameter of a `call` function gets which struct: by name, as it is or in snake case.
+
+    Raises:
+        PythonRefused: where a parameter has no struct, or a struct no parameter.
+    """
+    by_name = {name: struct for struct in structs for name in (struct, _snake(struct))}
+    found: dict[str, str] = {}
+    spread = False
+    wanted = ", ".join(_snake(struct) for struct in structs)
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            spread = True
+        elif name in by_name:
+            found[name] = by_name[name]
+        elif parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
+            raise PythonRefused("F023", f"the function wants `{name}`, and the node takes no such struct", f"make it ({wanted})")
+    missing = [struct for struct in structs if struct not in found.values()]
+    if spread:
+        found |= {_snake(struct): struct for struct in missing}
+    elif missing:
+        raise PythonRefused("F023", f"the function does not take `{_snake(missing[0])}`", f"make it ({wanted})")
+    return found
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _below(module: ModuleType, root: Path) -> bool:

@@ -49,7 +49,7 @@ def find_backend(name: str, *, origin: str = "the binding") -> ModuleType:
     """
     if name in _folder():
         module = importlib.import_module(f"{__name__}.{name}")
-        if hasattr(module, "connect"):
+        if _is_backend(module):
             return module
     elif (entry := _entry_points().get(name)) is not None:
         return cast("ModuleType", entry.load())
@@ -66,10 +66,13 @@ def backend_names() -> tuple[str, ...]:
     """Every backend that could be named. Imports the modules of the folder, so it is for messages, not for start-up."""
     modules = {name: importlib.import_module(f"{__name__}.{name}") for name in _folder()}
     return tuple(
-        sorted(
-            {name for name, module in modules.items() if hasattr(module, "connect")} | set(_entry_points())
-        )
+        sorted({name for name, module in modules.items() if _is_backend(module)} | set(_entry_points()))
     )
+
+
+def _is_backend(module: ModuleType) -> bool:
+    """Whether the module defines `connect` itself; one that only imports it is a user of backends."""
+    return getattr(getattr(module, "connect", None), "__module__", None) == module.__name__
 
 
 def _folder() -> tuple[str, ...]:

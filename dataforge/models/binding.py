@@ -147,21 +147,7 @@ def _from_environment(kind: Kind, environ: Mapping[str, str]) -> list[_Source]:
     model = environ.get(variable, "").strip()
     if not model:
         return []
-    base_url = environ.get("OPENAI_BASE_URL", "").strip() or None
-    try:
-        table = ModelTable(
-            backend="openai",
-            model=model,
-            base_url=base_url,
-            # Address and key come from one place here, so the key is meant for that address.
-            api_key_env=_OPENAI_KEY if environ.get(_OPENAI_KEY) or base_url is None else None,
-        )
-    except ValidationError as error:
-        raise ProjectError(
-            f"the environment variable OPENAI_BASE_URL is wrong: {error.errors()[0]['msg'].removeprefix('Value error, ')}",
-            help=f"set it to the endpoint's address, or unset {variable} to use the embedded model",
-        ) from error
-    return [_Source("environment", table)]
+    return [_Source("environment", ModelTable(backend="openai", model=model))]
 
 
 def _forge_settings(name: str, settings: Mapping[str, Any]) -> ModelTable:
@@ -172,11 +158,10 @@ def _forge_settings(name: str, settings: Mapping[str, Any]) -> ModelTable:
                 f"model `{name}` sets `{key}` in the .forge file, which is no setting of a model",
                 help=(f"did you mean `{meant}`? " if meant else "") + f"settings: {', '.join(_SAMPLING)}",
             )
-    numbers = {"temperature", "top_p"}
     try:
-        return ModelTable.model_validate({k: float(v) if k in numbers else v for k, v in settings.items()})
-    except (ValidationError, ValueError, TypeError) as error:
-        told = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("",), "msg": str(error)}
+        return ModelTable.model_validate(dict(settings))
+    except ValidationError as error:
+        told = error.errors()[0]
         raise ProjectError(
             f"model `{name}` has a wrong setting `{told['loc'][0]}` in the .forge file: {told['msg']}",
             help=f"settings: {', '.join(_SAMPLING)}",
@@ -201,7 +186,7 @@ def _spec(
     model = table.model or _default_model(backend, kind, name, origin)
     options = {key: value for key in _OPTIONS if (value := told(key)) is not None}
     if backend == "openai":
-        _require_key(name, options, origin, environ)
+        _complete_address(name, options, origin, environ)
     sampling = {
         key: value
         for key in _SAMPLING
@@ -232,10 +217,17 @@ def _default_model(backend: str, kind: Kind, name: str, origin: str) -> str:
     )
 
 
-def _require_key(name: str, options: dict[str, Any], origin: str, environ: Mapping[str, str]) -> None:
-    """OpenAI's own address needs a key; any other address gets one only where the binding names its variable."""
+def _complete_address(name: str, options: dict[str, Any], origin: str, environ: Mapping[str, str]) -> None:
+    """Give a binding that names no address the one that OpenAI's own client would use, and see that its key is there.
+
+    The environment's address and key belong together, and OpenAI's address needs a key. An address that the binding
+    names itself gets a key only where the binding names its variable too: one party's key is not sent to another.
+    """
     if "base_url" not in options:
-        options.setdefault("api_key_env", _OPENAI_KEY)
+        if base_url := environ.get("OPENAI_BASE_URL", "").strip():
+            options["base_url"] = _checked_address(base_url)
+        if environ.get(_OPENAI_KEY) or not base_url:
+            options.setdefault("api_key_env", _OPENAI_KEY)
     variable = options.get("api_key_env")
     if variable is not None and not environ.get(variable, "").strip():
         raise ProjectError(
@@ -243,3 +235,14 @@ def _require_key(name: str, options: dict[str, Any], origin: str, environ: Mappi
             code="R004",
             help=f"export {variable}=… and start again, or bind `{name}` to a model that needs none",
         )
+
+
+def _checked_address(base_url: str) -> str:
+    try:
+        ModelTable(base_url=base_url)
+    except ValidationError as error:
+        raise ProjectError(
+            f"the environment variable OPENAI_BASE_URL is wrong: {error.errors()[0]['msg'].removeprefix('Value error, ')}",
+            help="set it to the endpoint's address, or unset it",
+        ) from error
+    return base_url

@@ -1,1 +1,1 @@
-"""Plan to corpus: the engine that walks seeds through a plan, and the journal that makes it lose nothing."""
+"""Plan → corpus rows: rows walked through the graph, model calls journalled, outcomes recorded."""

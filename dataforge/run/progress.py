@@ -12,7 +12,7 @@ class Progress:
         """A run begins.
 
         Args:
-            rows: rows to be attempted in all.
+            rows: rows to be attempted in all; 0 where that is not known.
             done: rows that an earlier start has finished.
             models: logical name → what it is bound to, for people.
         """

@@ -1,0 +1,119 @@
+"""`judge`: have what the node made graded by a rubric, and say whether it passes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel
+
+from dataforge.actions.ask import ATTEMPTS_A_WALK, sampling
+from dataforge.actions.context import Broken, Draft, Exchange, Rejected
+from dataforge.domain import actions as a
+from dataforge.domain.conditions import holds
+from dataforge.domain.templates import TemplateTooLarge, render
+from dataforge.models import grading
+from dataforge.models.client import ChatRequest
+from dataforge.models.structured import UnreadableError
+from schemas.chat import Message
+from schemas.corpus import VerdictLine
+from schemas.verdict import Verdict
+
+UNREADABLE_ATTEMPTS = 3
+"""How often a judge is asked for a verdict that can be read."""
+
+
+async def perform(step: a.Judge, draft: Draft, round: int) -> Verdict:
+    """Ask for a verdict, write the score, and return the verdict.
+
+    Raises:
+        Rejected: where the judge gives no verdict that can be read.
+    """
+    criteria = tuple(grading.Criterion(c.name, c.text, c.low, c.high) for c in step.rubric.criteria)
+    view = draft.view()
+    try:
+        extra = render(step.instructions, view, draft.variables) if step.instructions is not None else ""
+    except TemplateTooLarge as error:
+        raise Broken("R105", str(error)) from error
+    context = {name: _shown(view[name]) for name in draft.node.takes if name not in draft.node.gives}
+    work = {name: _shown(view[name], _judged(step, name)) for name in draft.node.gives if name in view}
+    instructions = "\n\n".join(part for part in (step.rubric.doc, extra) if part)
+    prompt = grading.render(criteria, context, work, instructions)
+    request = ChatRequest(
+        messages=prompt,
+        sampling=sampling(step.settings),
+        thinking=step.model.settings.get("thinking", "auto") if step.thinking == "auto" else step.thinking,
+        schema=grading.verdict_schema(criteria),
+        attempt=draft.context.walk * ATTEMPTS_A_WALK,
+    )
+    complaint = ""
+    for _ in range(UNREADABLE_ATTEMPTS):
+        reply = await draft.context.call_model(step.model, request, draft.name, "judge")
+        exchange = Exchange(draft.name, step.model, "judge", prompt, request.messages, reply, reply.text.strip())
+        draft.context.exchanges.append(exchange)
+        try:
+            scores, how = grading.read_verdict(reply.text, criteria)
+        except UnreadableError as error:
+            complaint = str(error)
+            request = replace(
+                request,
+                messages=(
+                    *prompt,
+                    Message(role="assistant", content=reply.text or "(nothing)"),
+                    Message(role="user", content=f"That cannot be read: {complaint}. Answer again, with the JSON alone."),
+                ),
+                attempt=request.attempt + 1,
+            )
+            continue
+        draft.standing.append(exchange)
+        mean = math.fsum(c.score for c in scores) / len(scores)
+        values: dict[str, Any] = {c.criterion: c.score for c in scores} | {"score": mean}
+        accepted = step.rubric.accept is None or holds(
+            step.rubric.accept, {"verdict": step.rubric.verdict.model(**values)}, draft.context.tokens
+        )
+        verdict = Verdict(
+            node=draft.name,
+            round=round,
+            accepted=accepted,
+            score=round_score(mean),
+            criteria=list(scores),
+            parsed_by="schema" if reply.constrained and how == "json" else how,
+        )
+        if step.score is not None:
+            type = draft.node.gives[step.score[0]].fields[step.score[1]].type
+            # A whole-number field takes the mean rounded down: a 4 there means at least 4.
+            draft.write(step.score, math.floor(mean) if type.base == "int" else verdict.score)
+        draft.context.verdicts.extend(
+            VerdictLine(node=draft.name, criterion=c.criterion, score=c.score, reason=c.reason, round=round) for c in scores
+        )
+        return verdict
+    raise Rejected(draft.name, "R106", f"the judge gave no verdict that can be read: {complaint}")
+
+
+def round_score(value: float) -> float:
+    """Four decimals: enough to order means, few enough to print."""
+    return round(value, 4)
+
+
+def reasons(verdict: Verdict) -> tuple[str, ...]:
+    """The verdict as the generator is shown it: criterion, score and reason, worst first."""
+    return tuple(
+        f"{c.criterion} ({c.score:g}): {c.reason}" for c in sorted(verdict.criteria, key=lambda c: (c.score, c.criterion))
+    )
+
+
+def _judged(step: a.Judge, struct: str) -> frozenset[str]:
+    """Fields that the judge must not see: its own score, and the model's private thinking."""
+    hidden = {"reasoning"}
+    if step.score is not None and step.score[0] == struct:
+        hidden.add(step.score[1])
+    return frozenset(hidden)
+
+
+def _shown(instance: BaseModel, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The fields that say something: what is null or empty is left out."""
+    # Drafts are made without validation, so only what was really written is there.
+    fields = {name: getattr(instance, name) for name in type(instance).model_fields if hasattr(instance, name)}
+    data = type(instance).model_construct(None, **fields).model_dump(mode="json", warnings=False)
+    return {name: v for name, v in data.items() if name not in hidden and name in fields and v not in (None, "", [])}

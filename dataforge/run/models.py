@@ -1,0 +1,154 @@
+"""The models of a run: bound, checked for independence, and asked through the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from dataforge.actions.context import Purpose
+from dataforge.domain import actions as a
+from dataforge.errors import InputError, Interrupted, ModelError
+from dataforge.models import connect
+from dataforge.models.binding import SelfJudging, bind, check_independence, with_defaults
+from dataforge.models.client import Backend, ChatReply, ChatRequest, ModelSpec
+from dataforge.plan.artifact import Plan
+from dataforge.run.journal import CallRecord, Journal
+from dataforge.run.progress import Progress
+
+
+def bind_models(
+    plan: Plan, models_file: Any, environ: Mapping[str, str]
+) -> tuple[dict[str, ModelSpec], tuple[SelfJudging, ...]]:
+    """Bind every model of a plan, and hold its judges to independence.
+
+    Raises:
+        ProjectError: where a binding is wrong, or a judge would grade work of its own weights.
+    """
+    wanted = [(m.name, m.kind, m.settings) for m in plan.program.models.values()]
+    specs = bind(wanted, plan.project, models_file, environ)
+    return specs, check_independence(specs, graded(plan), plan.project.allow_self_judging)
+
+
+def graded(plan: Plan) -> list[tuple[str, str, str]]:
+    """(judge, generator, node) for every judge and every generator whose work it grades.
+
+    A judge grades what its node gives. Where the node asks nobody itself, that work is kept from earlier nodes, so the
+    generators of every node that gives the same structs count.
+    """
+    nodes = plan.graph.nodes()
+    found: dict[tuple[str, str, str], None] = {}
+    for name, node in nodes.items():
+        for judge in [step for step in node.steps if isinstance(step, a.Judge)]:
+            makers = [node]
+            if node.keeps:
+                makers += [other for other in nodes.values() if set(other.gives) & set(node.gives)]
+            for maker in makers:
+                for ask in maker.steps:
+                    if isinstance(ask, a.Ask):
+                        found[judge.model.name, ask.model.name, name] = None
+    return list(found)
+
+
+class Models:
+    """The connected models of a run. A reply that the journal holds is used again; a new one is journalled first."""
+
+    def __init__(
+        self,
+        specs: Mapping[str, ModelSpec],
+        journal: Journal,
+        progress: Progress,
+        stop: asyncio.Event,
+        connector: Callable[[ModelSpec], Backend] = connect,
+    ) -> None:
+        self.specs = specs
+        self.journal = journal
+        self.progress = progress
+        self.stop = stop
+        self.connector = connector
+        self.calls = 0
+        self.reused = 0
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+        self._backends: dict[str, asyncio.Task[Backend]] = {}
+        self._under_way: dict[str, asyncio.Future[ChatReply]] = {}
+
+    async def call(self, row: int, model: a.Model, request: ChatRequest, node: str, purpose: Purpose) -> ChatReply:
+        """Ask a model, once for each distinct request.
+
+        Raises:
+            ModelError: where it cannot be asked.
+            InputError: where it does not answer at all, found at the first call.
+            Interrupted: where the run is being stopped and the call has not begun.
+        """
+        spec = self.specs[model.name]
+        request = with_defaults(request, spec)
+        key = request.key(spec.weights)
+        known = self.journal.reply(key)
+        if known is None and key in self._under_way:
+            known = await asyncio.shield(self._under_way[key])
+        if known is not None:
+            self.reused += 1
+            self.progress.call(model.name, known.completion_tokens, 0.0, True)
+            return known
+        if self.stop.is_set():
+            raise Interrupted("the run was stopped")
+        future: asyncio.Future[ChatReply] = asyncio.get_running_loop().create_future()
+        self._under_way[key] = future
+        try:
+            backend = await self._backend(model.name)
+            started = time.time()
+            reply = await backend.complete(request)
+            record = CallRecord(
+                key, row, node, model.name, spec.weights, purpose, _as_json(request), reply, started, time.time()
+            )
+            await self.journal.put_call(record)
+            future.set_result(reply)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                future.cancel()
+            else:
+                future.set_exception(error)
+                future.exception()  # retrieved: nobody else may be waiting for it
+            raise
+        finally:
+            del self._under_way[key]
+        self.calls += 1
+        self.prompt_tokens += reply.prompt_tokens
+        self.completion_tokens += reply.completion_tokens
+        self.progress.call(model.name, reply.completion_tokens, reply.latency_s, False)
+        return reply
+
+    async def _backend(self, name: str) -> Backend:
+        if name not in self._backends:
+            self._backends[name] = asyncio.create_task(self._open(self.specs[name]))
+        return await asyncio.shield(self._backends[name])
+
+    async def _open(self, spec: ModelSpec) -> Backend:
+        """Connect, and see that the model answers, before rows are lost to one that does not."""
+        backend = self.connector(spec)
+        try:
+            await backend.ping()
+        except ModelError as error:
+            await backend.close()
+            raise InputError(f"model `{spec.name}` does not answer: {error.message}", code=error.code, help=error.help) from error
+        return backend
+
+    async def close(self) -> None:
+        for task in self._backends.values():
+            if task.done() and not task.cancelled() and task.exception() is None:
+                await task.result().close()
+            else:
+                task.cancel()
+
+
+def _as_json(request: ChatRequest) -> dict[str, Any]:
+    return {
+        "messages": [m.wire() for m in request.messages],
+        "sampling": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(request.sampling).items()},
+        "thinking": request.thinking,
+        "schema": request.schema,
+        "attempt": request.attempt,
+    }
