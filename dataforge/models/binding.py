@@ -32,8 +32,8 @@ _OPTIONS = (
 )  # fmt: skip
 _MODEL_VARIABLE: Mapping[Kind, str] = {"generator": "DATAFORGE_MODEL", "judge": "DATAFORGE_JUDGE_MODEL"}
 _EMBEDDED: Mapping[Kind, ModelTable] = {
-    "generator": ModelTable(backend="local", model=EMBEDDED_GENERATOR),
-    "judge": ModelTable(backend="local", model=EMBEDDED_JUDGE),
+    "generator": ModelTable(backend="local", model=EMBEDDED_GENERATOR, concurrency=8),
+    "judge": ModelTable(backend="local", model=EMBEDDED_JUDGE, concurrency=2),
 }
 _OPENAI_KEY = "OPENAI_API_KEY"
 

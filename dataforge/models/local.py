@@ -139,7 +139,8 @@ def _body(request: ChatRequest) -> dict[str, Any]:
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
-        "seed": sampling.seed,
+        # A seed of its own for each request makes embedded runs repeatable, attempts and walks included.
+        "seed": int(request.key("")[:8], 16) >> 1 if sampling.seed is None else sampling.seed,
         "stop": list(sampling.stop) or None,
     }
     if request.schema is not None:

@@ -241,10 +241,11 @@ class Run:
         models = Models(self.specs, journal, self.progress, self.stop, self.connector)
         total = self._count_rows()
         self.progress.begin(total, len(done), {n: f"{s.model} ({s.backend})" for n, s in self.specs.items()})
-        queue: asyncio.Queue[Job | None] = asyncio.Queue(maxsize=self.options.concurrency)
-        workers = [
-            asyncio.create_task(self._work(queue, models, journal)) for _ in range(max(1, self.options.concurrency))
-        ]
+        # More rows than calls can be in flight would only grow old together: few at a time are finished sooner, and a
+        # server that caches prefixes still has theirs.
+        width = max(1, min(self.options.concurrency, max((s.concurrency for s in self.specs.values()), default=1)))
+        queue: asyncio.Queue[Job | None] = asyncio.Queue(maxsize=1)
+        workers = [asyncio.create_task(self._work(queue, models, journal)) for _ in range(width)]
         attempted = 0
         try:
             for job in jobs(self.files, self.base, self.options, self.filter):
