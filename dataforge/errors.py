@@ -102,7 +102,12 @@ class RateLimitError(ModelError):
     default_code = "R006"
 
     def __init__(
-        self, message: str, *, retry_after_s: float | None = None, code: str | None = None, help: str | None = None
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        code: str | None = None,
+        help: str | None = None,
     ) -> None:
         super().__init__(message, code=code, help=help)
         self.retry_after_s = retry_after_s

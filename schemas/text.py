@@ -11,7 +11,17 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 Kind = Literal[
-    "article", "essay", "story", "dialogue", "debate", "interview", "letter", "speech", "poem", "notes", "summary"
+    "article",
+    "essay",
+    "story",
+    "dialogue",
+    "debate",
+    "interview",
+    "letter",
+    "speech",
+    "poem",
+    "notes",
+    "summary",
 ]
 
 
@@ -37,5 +47,7 @@ class Answer(BaseModel):
     """What an assistant replies."""
 
     text: str
-    reasoning: str | None = Field(default=None, description="the model's thinking, kept apart from the answer")
+    reasoning: str | None = Field(
+        default=None, description="the model's thinking, kept apart from the answer"
+    )
     score: float | None = Field(default=None, description="what the judge gave, on the rubric's scale")

@@ -42,7 +42,9 @@ async def perform(step: a.Ask, draft: Draft) -> None:
     draft.context.exchanges.append(exchange)
     draft.asked[draft.step] = exchange
     if reply.finish_reason == "length":
-        raise Broken("R102", f"the answer was cut off after {reply.completion_tokens} tokens; it must be shorter")
+        raise Broken(
+            "R102", f"the answer was cut off after {reply.completion_tokens} tokens; it must be shorter"
+        )
     if reply.finish_reason == "content_filter":
         raise Broken("R102", "the endpoint's content filter stopped the answer")
     if not text:
@@ -77,7 +79,9 @@ def _prompt(step: a.Ask, draft: Draft, schema: dict[str, Any] | None) -> tuple[M
     except TemplateTooLarge as error:
         raise Broken("R105", str(error)) from error
     if schema is not None:
-        user += "\n\nAnswer with JSON alone, following this schema:\n" + json.dumps(schema, ensure_ascii=False)
+        user += "\n\nAnswer with JSON alone, following this schema:\n" + json.dumps(
+            schema, ensure_ascii=False
+        )
     messages = [Message(role="user", content=user)]
     if system is not None:
         messages.insert(0, Message(role="system", content=system))
@@ -106,7 +110,12 @@ def answer_schema(step: a.Ask, node: a.Node) -> dict[str, Any] | None:
     if node.many is not None and step.into is not None:
         low, high = node.many
         items = {"type": "array", "items": {"type": "string"}, "minItems": low, "maxItems": high}
-        return {"type": "object", "properties": {"items": items}, "required": ["items"], "additionalProperties": False}
+        return {
+            "type": "object",
+            "properties": {"items": items},
+            "required": ["items"],
+            "additionalProperties": False,
+        }
     return None
 
 

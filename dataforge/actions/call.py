@@ -36,7 +36,8 @@ async def perform(step: a.Call, draft: Draft) -> None:
     except Exception as error:
         # Foreign code: whatever it raises is reported with its name, and the row counts as failed.
         raise CallFailed(
-            f"`{step.target}` raised {type(error).__name__}: {error}", help="mend the function, or have it raise Reject(reason)"
+            f"`{step.target}` raised {type(error).__name__}: {error}",
+            help="mend the function, or have it raise Reject(reason)",
         ) from error
     if draft.node.many is None:
         draft.items = [_structs(result, step, draft.node.gives)]
@@ -45,7 +46,9 @@ async def perform(step: a.Call, draft: Draft) -> None:
     if not isinstance(result, list | tuple):
         raise Broken("R103", f"`{step.target}` must return a list, since the node gives many")
     if not low <= len(result) <= high:
-        raise Broken("R103", f"`{step.target}` returned {len(result)} items, and the node gives {low} to {high}")
+        raise Broken(
+            "R103", f"`{step.target}` returned {len(result)} items, and the node gives {low} to {high}"
+        )
     draft.items = [_structs(item, step, draft.node.gives) for item in result]
 
 
@@ -58,7 +61,10 @@ def _structs(result: Any, step: a.Call, gives: dict[str, StructType] | Any) -> d
     elif isinstance(result, tuple) and len(result) == len(names):
         parts = dict(zip(names, result, strict=True))
     else:
-        raise Broken("R103", f"`{step.target}` must return {', '.join(names)}, as a tuple in that order or a dict by name")
+        raise Broken(
+            "R103",
+            f"`{step.target}` must return {', '.join(names)}, as a tuple in that order or a dict by name",
+        )
     found: dict[str, dict[str, Any]] = {}
     for name, value in parts.items():
         model = gives[name].model

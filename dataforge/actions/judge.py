@@ -50,7 +50,9 @@ async def perform(step: a.Judge, draft: Draft, round: int) -> Verdict:
     complaint = ""
     for _ in range(UNREADABLE_ATTEMPTS):
         reply = await draft.context.call_model(step.model, request, draft.name, "judge")
-        exchange = Exchange(draft.name, step.model, "judge", prompt, request.messages, reply, reply.text.strip())
+        exchange = Exchange(
+            draft.name, step.model, "judge", prompt, request.messages, reply, reply.text.strip()
+        )
         draft.context.exchanges.append(exchange)
         try:
             scores, how = grading.read_verdict(reply.text, criteria)
@@ -61,7 +63,10 @@ async def perform(step: a.Judge, draft: Draft, round: int) -> Verdict:
                 messages=(
                     *prompt,
                     Message(role="assistant", content=reply.text or "(nothing)"),
-                    Message(role="user", content=f"That cannot be read: {complaint}. Answer again, with the JSON alone."),
+                    Message(
+                        role="user",
+                        content=f"That cannot be read: {complaint}. Answer again, with the JSON alone.",
+                    ),
                 ),
                 attempt=request.attempt + 1,
             )
@@ -85,7 +90,8 @@ async def perform(step: a.Judge, draft: Draft, round: int) -> Verdict:
             # A whole-number field takes the mean rounded down: a 4 there means at least 4.
             draft.write(step.score, math.floor(mean) if type.base == "int" else verdict.score)
         draft.context.verdicts.extend(
-            VerdictLine(node=draft.name, criterion=c.criterion, score=c.score, reason=c.reason, round=round) for c in scores
+            VerdictLine(node=draft.name, criterion=c.criterion, score=c.score, reason=c.reason, round=round)
+            for c in scores
         )
         return verdict
     raise Rejected(draft.name, "R106", f"the judge gave no verdict that can be read: {complaint}")
@@ -99,7 +105,8 @@ def round_score(value: float) -> float:
 def reasons(verdict: Verdict) -> tuple[str, ...]:
     """The verdict as the generator is shown it: criterion, score and reason, worst first."""
     return tuple(
-        f"{c.criterion} ({c.score:g}): {c.reason}" for c in sorted(verdict.criteria, key=lambda c: (c.score, c.criterion))
+        f"{c.criterion} ({c.score:g}): {c.reason}"
+        for c in sorted(verdict.criteria, key=lambda c: (c.score, c.criterion))
     )
 
 
@@ -114,6 +121,12 @@ def _judged(step: a.Judge, struct: str) -> frozenset[str]:
 def _shown(instance: BaseModel, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The fields that say something: what is null or empty is left out."""
     # Drafts are made without validation, so only what was really written is there.
-    fields = {name: getattr(instance, name) for name in type(instance).model_fields if hasattr(instance, name)}
+    fields = {
+        name: getattr(instance, name) for name in type(instance).model_fields if hasattr(instance, name)
+    }
     data = type(instance).model_construct(None, **fields).model_dump(mode="json", warnings=False)
-    return {name: v for name, v in data.items() if name not in hidden and name in fields and v not in (None, "", [])}
+    return {
+        name: v
+        for name, v in data.items()
+        if name not in hidden and name in fields and v not in (None, "", [])
+    }

@@ -79,7 +79,9 @@ async def run_node(node: a.Node, name: str, context: RowContext) -> list[RowCont
 async def _perform(step: a.Draw | a.Ask | a.Call | a.Assign, draft: Draft) -> None:
     match step:
         case a.Draw():
-            draft.variables[step.name] = draft.context.rng(f"{draft.name}/draw {step.name}").choice(step.source.entries)
+            draft.variables[step.name] = draft.context.rng(f"{draft.name}/draw {step.name}").choice(
+                step.source.entries
+            )
         case a.Ask():
             await ask.perform(step, draft)
         case a.Call():
@@ -104,7 +106,9 @@ def _states(draft: Draft) -> list[dict[str, BaseModel]]:
         for name, struct in draft.node.gives.items():
             fields = dict(item.get(name, {}))
             fields |= {
-                field: getattr(draft.context.state[name], field) for owner, field in draft.node.keeps if owner == name
+                field: getattr(draft.context.state[name], field)
+                for owner, field in draft.node.keeps
+                if owner == name
             }
             try:
                 state[name] = struct.model.model_validate(fields)

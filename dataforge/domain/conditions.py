@@ -31,8 +31,8 @@ from dataforge.domain.values import (
     PRESENT,
     YES,
     Values,
-    interval,
     intersection,
+    interval,
     points,
     symbols,
     within,
@@ -84,7 +84,9 @@ class Term:
         if self.opaque is not None:
             return "bool"
         base = self.type.base if self.type is not None else "any"
-        return {"int": "number", "float": "number", "str": "text", "enum": "text", "bool": "bool"}.get(base, "other")
+        return {"int": "number", "float": "number", "str": "text", "enum": "text", "bool": "bool"}.get(
+            base, "other"
+        )
 
     @property
     def integer(self) -> bool:
@@ -132,9 +134,13 @@ class Terms:
         text = f"{func}({of.text})"
         assert of.type is not None
         universe = of.type.lengths if func in ("chars", "len") else interval(0, integer=True)
-        return self._intern(text, lambda: Term(text, of.structs, of.path, func, of.type, universe, of.optional))
+        return self._intern(
+            text, lambda: Term(text, of.structs, of.path, func, of.type, universe, of.optional)
+        )
 
-    def opaque(self, text: str, structs: tuple[str, ...], test: Callable[[State, TokenCounter], bool]) -> Term:
+    def opaque(
+        self, text: str, structs: tuple[str, ...], test: Callable[[State, TokenCounter], bool]
+    ) -> Term:
         return self._intern(text, lambda: Term(text, structs, universe=symbols([True, False]), opaque=test))
 
     def _intern(self, text: str, make: Callable[[], Term]) -> Term:
@@ -317,7 +323,9 @@ def broken(expr: Expr, state: State, tokens: TokenCounter) -> list[str]:
     found = []
     for term in terms_of(expr):
         value = term.value(state, tokens)
-        shown = "missing" if value is None else repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "…"
+        shown = (
+            "missing" if value is None else repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "…"
+        )
         found.append(f"{term.text} is {shown}")
     return [f"{expr} does not hold: {', '.join(found)}"]
 
@@ -378,7 +386,9 @@ class Resolver:
                 return self._truth(item)
             case s.Has():
                 term = self.ref(item.ref)
-                return Atom(term, term.universe.present() if term.sort != "other" else PRESENT) if term else None
+                return (
+                    Atom(term, term.universe.present() if term.sort != "other" else PRESENT) if term else None
+                )
             case s.Not():
                 inner = self.condition(item.item)
                 return Negation(inner) if inner is not None else None
@@ -532,7 +542,11 @@ class Resolver:
         for arg, param in zip(call.args, predicate.params, strict=True):
             if not isinstance(arg, s.Ref) or len(arg.parts) != 1:
                 self.report.error(
-                    "F023", "a predicate takes whole structs", self.source, arg.span, "name a struct, without a field"
+                    "F023",
+                    "a predicate takes whole structs",
+                    self.source,
+                    arg.span,
+                    "name a struct, without a field",
                 )
                 return None
             struct = self.struct_named(arg.parts[0], arg.span)
@@ -557,7 +571,11 @@ class Resolver:
         return Atom(self.terms.opaque(text, tuple(dict.fromkeys(names)), test), YES)
 
     def _matches(self, call: s.Func) -> Expr | None:
-        if len(call.args) != 2 or not isinstance(call.args[0], s.Ref) or not isinstance(call.args[1], s.Literal):
+        if (
+            len(call.args) != 2
+            or not isinstance(call.args[0], s.Ref)
+            or not isinstance(call.args[1], s.Literal)
+        ):
             self.report.error(
                 "F023",
                 "`matches` takes a field and a pattern",
@@ -571,7 +589,11 @@ class Resolver:
             return None
         if term.sort != "text":
             self.report.error(
-                "F022", f"`matches` tests text, and `{term.text}` is {term.type}", self.source, call.span, "name a text field"
+                "F022",
+                f"`matches` tests text, and `{term.text}` is {term.type}",
+                self.source,
+                call.span,
+                "name a text field",
             )
             return None
         pattern = str(call.args[1].value)
@@ -611,7 +633,9 @@ class Resolver:
                 + (f" by `{item.op}`" if left.sort == right.sort else ""),
                 self.source,
                 item.span,
-                "only numbers have an order" if order and left.sort == right.sort else "compare like with like",
+                "only numbers have an order"
+                if order and left.sort == right.sort
+                else "compare like with like",
             )
             return None
         op, a, b = item.op, left, right
@@ -695,7 +719,10 @@ class Resolver:
                 return None
             values = interval(low, high, integer=term.integer)
         else:
-            if not all([self._fits(term, literal) for literal in item.right]):
+            fitting = [
+                self._fits(term, literal) for literal in item.right
+            ]  # all of them, so that each is reported
+            if not all(fitting):
                 return None
             constants: Any = [literal.value for literal in item.right]
             values = points(constants, integer=term.integer) if term.sort == "number" else symbols(constants)
@@ -705,8 +732,12 @@ class Resolver:
         """Whether the literal is of the term's type; reports where it is not."""
         value = literal.value
         wanted = term.sort
-        actual = "bool" if isinstance(value, bool) else "number" if isinstance(value, int | float) else (
-            "text" if isinstance(value, str) else "other"
+        actual = (
+            "bool"
+            if isinstance(value, bool)
+            else "number"
+            if isinstance(value, int | float)
+            else ("text" if isinstance(value, str) else "other")
         )
         if wanted == "other" or wanted != actual:
             self.report.error(
@@ -715,10 +746,17 @@ class Resolver:
                 f"{ {'bool': 'a yes or no', 'number': 'a number', 'text': 'text'}.get(actual, 'neither text nor number') }",
                 self.source,
                 literal.span,
-                f"compare it with {_example(term)}" if wanted != "other" else f"only `has {term.text}` can be asked of it",
+                f"compare it with {_example(term)}"
+                if wanted != "other"
+                else f"only `has {term.text}` can be asked of it",
             )
             return False
-        if wanted == "text" and term.type is not None and term.type.base == "enum" and value not in term.universe:
+        if (
+            wanted == "text"
+            and term.type is not None
+            and term.type.base == "enum"
+            and value not in term.universe
+        ):
             allowed = [str(v) for v in term.universe.listed(64) or ()]
             self.report.error(
                 "F021",

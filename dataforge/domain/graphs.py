@@ -29,7 +29,9 @@ class GraphResolver:
         single: dict[type, Any] = {}
         for clause in decl.clauses:
             if type(clause) in single:
-                self.error("F042", f"`{_word(clause)}` is written twice", _span(clause, decl), "keep one of them")
+                self.error(
+                    "F042", f"`{_word(clause)}` is written twice", _span(clause, decl), "keep one of them"
+                )
             single.setdefault(type(clause), clause)
         sources, where = self._end(single.get(s.From), "from")
         targets, goal = self._end(single.get(s.To), "to")
@@ -63,14 +65,23 @@ class GraphResolver:
     def _end(self, clause: s.From | s.To | None, word: str) -> tuple[dict[str, StructType], Expr]:
         structs: dict[str, StructType] = {}
         if clause is None:
-            self.error("F060", f"`{self.decl.name.text}` has no `{word}`", self.decl.name.span, f"add `{word} Struct`")
+            self.error(
+                "F060",
+                f"`{self.decl.name.text}` has no `{word}`",
+                self.decl.name.span,
+                f"add `{word} Struct`",
+            )
             return structs, self.resolver.conjunction(())
         for name in clause.names:
             struct = self.resolver.struct_named(name.text, name.span)
             if struct is not None:
                 structs[struct.name] = struct
         condition = self.resolver.conjunction(clause.where)
-        span = Span(clause.where[0].span.start, clause.where[-1].span.end) if clause.where else clause.names[0].span
+        span = (
+            Span(clause.where[0].span.start, clause.where[-1].span.end)
+            if clause.where
+            else clause.names[0].span
+        )
         self.spans[word] = span
         try:
             options = boxes(condition)
@@ -81,13 +92,13 @@ class GraphResolver:
         if not options:
             self.error("F031", "this condition can never hold", span, "remove what contradicts")
         for term in terms_of(condition):
-            for name in term.structs:
-                if name not in structs and structs:
+            for owner in term.structs:
+                if owner not in structs and structs:
                     self.error(
                         "F048",
-                        f"`where` speaks of `{term.text}`, and `{name}` is not in `{word}`",
+                        f"`where` speaks of `{term.text}`, and `{owner}` is not in `{word}`",
                         span,
-                        f"write `{word} {', '.join([*structs, name])} where …`",
+                        f"write `{word} {', '.join([*structs, owner])} where …`",
                     )
         return structs, condition
 
@@ -98,7 +109,10 @@ class GraphResolver:
         scope = self.around.scope
         if clause is None:
             self.error(
-                "F060", f"`{self.decl.name.text}` has no `nodes`", self.decl.name.span, "add `nodes *`, or name them"
+                "F060",
+                f"`{self.decl.name.text}` has no `nodes`",
+                self.decl.name.span,
+                "add `nodes *`, or name them",
             )
             return {}
         members: dict[str, a.Node | a.Graph] = {}
@@ -109,11 +123,11 @@ class GraphResolver:
                     scope.used.add(name)
         else:
             for item in clause.names:
-                entity = scope.find(item.text, item.span, a.Node, a.Graph)
-                if isinstance(entity, a.Node | a.Graph):
-                    members[item.text] = entity
+                found = scope.find(item.text, item.span, a.Node, a.Graph)
+                if isinstance(found, a.Node | a.Graph):
+                    members[item.text] = found
         for item in clause.excluded:
-            entity = scope.find(item.text, item.span, a.Node, a.Graph)
+            scope.find(item.text, item.span, a.Node, a.Graph)
             members.pop(item.text, None)
         self.spans["nodes"] = clause.span
         return members
@@ -124,7 +138,12 @@ class GraphResolver:
         low, high = clause.range.low, clause.range.high
         whole = all(v is None or (isinstance(v, int) and v >= 0) for v in (low, high))
         if not whole or (low is not None and high is not None and low > high):
-            self.error("F032", "`steps` wants whole numbers, the lower first", clause.range.span, "write `steps 1..4`")
+            self.error(
+                "F032",
+                "`steps` wants whole numbers, the lower first",
+                clause.range.span,
+                "write `steps 1..4`",
+            )
             return None
         return int(low or 0), None if high is None else int(high)
 
@@ -161,7 +180,11 @@ class GraphResolver:
                 self.around.scope.used.update(template.names)
                 turns.append(a.EmitTurn(turn.role, template, reasoning))
         roles = [turn.role for turn in clause.turns]
-        span = Span(clause.turns[0].text.span.start, clause.turns[-1].text.span.end) if clause.turns else self.decl.name.span
+        span = (
+            Span(clause.turns[0].text.span.start, clause.turns[-1].text.span.end)
+            if clause.turns
+            else self.decl.name.span
+        )
         if "assistant" not in roles:
             self.error("F024", "`emit` has no `assistant` turn, so nothing would be learnt", span, "add one")
         return a.Emit(tuple(turns), None, span)

@@ -37,8 +37,10 @@ _SAMPLING: dict[str, tuple[Callable[[Any], bool], str]] = {
     "top_p": (lambda v: _is_number(v) and 0 < v <= 1, "a number above 0 and up to 1"),
     "max_tokens": (lambda v: _is_int(v) and v >= 1, "a whole number from 1"),
     "seed": (lambda v: _is_int(v), "a whole number"),
-    "stop": (lambda v: isinstance(v, str) or (isinstance(v, tuple) and all(isinstance(x, str) for x in v)),
-             "text, or a list of texts"),
+    "stop": (
+        lambda v: isinstance(v, str) or (isinstance(v, tuple) and all(isinstance(x, str) for x in v)),
+        "text, or a list of texts",
+    ),
 }
 THINKING = ("on", "off", "auto")
 
@@ -95,7 +97,9 @@ class Surroundings:
             self.error(refused.code, str(refused), target.span, refused.help)
             return None
         if not callable(found):
-            self.error("F023", f"`{target.value}` is no function", target.span, "name a function of that module")
+            self.error(
+                "F023", f"`{target.value}` is no function", target.span, "name a function of that module"
+            )
             return None
         return found
 
@@ -114,7 +118,7 @@ def sampling_settings(
             continue
         seen.add(name)
         if name in _SAMPLING:
-            value = setting.value.value if isinstance(setting.value, s.Literal) else None
+            value: Any = setting.value.value if isinstance(setting.value, s.Literal) else None
             if isinstance(value, tuple):
                 value = tuple(item.value for item in value)
             good, wanted = _SAMPLING[name]
@@ -168,7 +172,9 @@ class NodeResolver:
         decl, draft = self.decl, self.draft
         self._contract_clauses()
         if not draft.gives and "gives" not in self.spans:
-            self.around.error("F049", f"`{decl.name.text}` gives nothing", decl.name.span, "add `gives Struct`")
+            self.around.error(
+                "F049", f"`{decl.name.text}` gives nothing", decl.name.span, "add `gives Struct`"
+            )
         pre = self.resolver.conjunction(draft.pre)
         post = self.resolver.conjunction(draft.post)
         needs = self._check_pre(pre)
@@ -194,8 +200,8 @@ class NodeResolver:
             constants=draft.constants,
             steps=tuple(draft.steps),
             branch=branch,
-            retry=int(retry.count.value) if retry else DEFAULT_RETRY,  # type: ignore[arg-type]
-            weight=float(weight.value.value) if weight else 1.0,  # type: ignore[arg-type]
+            retry=int(retry.count.value) if retry else DEFAULT_RETRY,
+            weight=float(weight.value.value) if weight else 1.0,
             train=train.which if train else "final",
             source=self.around.source,
             span=decl.name.span,
@@ -288,13 +294,18 @@ class NodeResolver:
                 "F041",
                 f"`{clause}` names a field of a struct, and `{ref}` is {'a whole struct' if not term.path else 'deeper'}",
                 ref.span,
-                f"write `{clause} Struct.field`" if not term.path else f"write the whole field `{'.'.join(ref.parts[:2])}`",
+                f"write `{clause} Struct.field`"
+                if not term.path
+                else f"write the whole field `{'.'.join(ref.parts[:2])}`",
             )
             return None
         struct = term.structs[0]
         if struct not in self.draft.gives:
             self.error(
-                "F041", f"the node does not give `{struct}`", ref.span, f"add `gives {struct}`, or name what it gives"
+                "F041",
+                f"the node does not give `{struct}`",
+                ref.span,
+                f"add `gives {struct}`, or name what it gives",
             )
             return None
         return struct, term.path[0]
@@ -302,7 +313,10 @@ class NodeResolver:
     def _write(self, target: a.FieldRef, span: Span) -> None:
         if target in self.draft.writes:
             self.error(
-                "F042", f"`{'.'.join(target)}` is written twice in this node", span, "a field has one source; remove one"
+                "F042",
+                f"`{'.'.join(target)}` is written twice in this node",
+                span,
+                "a field has one source; remove one",
             )
         self.draft.writes[target] = span
 
@@ -315,7 +329,12 @@ class NodeResolver:
             self.error("F030", "`pre` has more than 64 alternatives", span, "split the node in two")
             return Needs([{}])
         if not options:
-            self.error("F031", "this precondition can never hold, so the node can never run", span, "remove what contradicts")
+            self.error(
+                "F031",
+                "this precondition can never hold, so the node can never run",
+                span,
+                "remove what contradicts",
+            )
         return Needs(options)
 
     def _check_post(self, post: Expr) -> None:
@@ -324,7 +343,12 @@ class NodeResolver:
             if not boxes(post):
                 self.error("F031", "this postcondition can never hold", span, "remove what contradicts")
         except TooManyAlternatives:
-            self.error("F030", "`post` has more than 64 alternatives", span, "promise less at once, or split the node")
+            self.error(
+                "F030",
+                "`post` has more than 64 alternatives",
+                span,
+                "promise less at once, or split the node",
+            )
             return
         for term in terms_of(post):
             if self.draft.gives and not any(name in self.draft.gives for name in term.structs):
@@ -365,7 +389,12 @@ class NodeResolver:
         entries = self.around.scope.find(clause.source.text, clause.source.span, a.EntryList)
         name = clause.name.text
         if name in self.draft.variables or name in self.around.scope.visible_structs():
-            self.error("F042", f"`{name}` already names something in this node", clause.name.span, "choose another name")
+            self.error(
+                "F042",
+                f"`{name}` already names something in this node",
+                clause.name.span,
+                "choose another name",
+            )
         elif isinstance(entries, a.EntryList):
             self.draft.variables[name] = Variable(entries.keys)
             self.draft.steps.append(a.Draw(name, entries))
@@ -375,7 +404,9 @@ class NodeResolver:
     def _template(self, setting: s.Setting | None, around: str) -> Template | None:
         if setting is None or not isinstance(setting.value, s.Text):
             return None
-        template = self.around.template(setting.value, self.around.scope.visible_structs(), self.draft.variables)
+        template = self.around.template(
+            setting.value, self.around.scope.visible_structs(), self.draft.variables
+        )
         if template is not None:
             self._guaranteed(template, around)
         for name in template.names if template is not None else ():
@@ -398,7 +429,9 @@ class NodeResolver:
                     f"{around} of `{self.decl.name.text}` mentions `{use}`, and nothing guarantees `{struct}` there{given}",
                     use.source,
                     use.span,
-                    f"add `takes {struct}`" if struct not in draft.gives else "ask for it in an earlier clause",
+                    f"add `takes {struct}`"
+                    if struct not in draft.gives
+                    else "ask for it in an earlier clause",
                 )
             elif not use.guarded and not self._never_null(struct, use.path):
                 self.around.report.error(
@@ -437,7 +470,9 @@ class NodeResolver:
                 "F047",
                 f"`{name.text}` is a {model.kind}, and `{verb[kind]}` wants a {kind}",
                 name.span,
-                f"name a {kind}: {listing(self._models_of(kind))}" if self._models_of(kind) else f"declare a `{kind}`",
+                f"name a {kind}: {listing(self._models_of(kind))}"
+                if self._models_of(kind)
+                else f"declare a `{kind}`",
             )
             return None
         return model
@@ -450,7 +485,9 @@ class NodeResolver:
         if setting is None:
             return "auto"
         value = setting.value
-        word = str(value) if isinstance(value, s.Ref) else value.value if isinstance(value, s.Literal) else None
+        word = (
+            str(value) if isinstance(value, s.Ref) else value.value if isinstance(value, s.Literal) else None
+        )
         word = {True: "on", False: "off"}.get(word, word) if isinstance(word, bool) else word
         if word not in THINKING:
             self.error("F024", "`thinking` wants `on`, `off` or `auto`", setting.span)
@@ -507,7 +544,9 @@ class NodeResolver:
         if struct is None:
             return None
         if struct.name not in self.draft.gives:
-            self.error("F041", f"the node does not give `{struct.name}`", setting.span, f"add `gives {struct.name}`")
+            self.error(
+                "F041", f"the node does not give `{struct.name}`", setting.span, f"add `gives {struct.name}`"
+            )
             return None
         self._write_whole(struct.name, setting.span)
         return struct
@@ -515,7 +554,12 @@ class NodeResolver:
     def _write_whole(self, struct: str, span: Span) -> None:
         taken = [f for f in self.draft.writes if f[0] == struct and f not in self.draft.keeps]
         if struct in self.draft.whole or taken:
-            self.error("F042", f"`{struct}` is written twice in this node", span, "a struct has one source; remove one")
+            self.error(
+                "F042",
+                f"`{struct}` is written twice in this node",
+                span,
+                "a struct has one source; remove one",
+            )
         self.draft.whole.add(struct)
 
     def _reasoning(self, setting: s.Setting | None, into: a.FieldRef | None) -> a.FieldRef | None:
@@ -569,7 +613,10 @@ class NodeResolver:
         rubric: a.Rubric | None = None
         if "rubric" not in rest:
             self.error(
-                "F043", "a judge judges by a rubric, and none is named", clause.model.span, "add `rubric NAME`"
+                "F043",
+                "a judge judges by a rubric, and none is named",
+                clause.model.span,
+                "add `rubric NAME`",
             )
         elif isinstance(rest["rubric"].value, s.Ref):
             found = self.around.scope.find(rest["rubric"].value.parts[0], rest["rubric"].span, a.Rubric)
@@ -631,11 +678,15 @@ class NodeResolver:
             )
             return
         struct = term.structs[0]
-        available = struct in self.draft.takes or self.needs.present(struct) or (
-            struct in self.draft.gives and (term.path and (struct, term.path[0]) in self.draft.writes)
+        available = (
+            struct in self.draft.takes
+            or self.needs.present(struct)
+            or (struct in self.draft.gives and (term.path and (struct, term.path[0]) in self.draft.writes))
         )
         if not available:
-            self.error("F051", f"nothing guarantees `{struct}` here", clause.value.span, f"add `takes {struct}`")
+            self.error(
+                "F051", f"nothing guarantees `{struct}` here", clause.value.span, f"add `takes {struct}`"
+            )
             return
         self.draft.steps.append(a.Assign(target, term=term))
 
@@ -672,13 +723,18 @@ class NodeResolver:
                     f"write `into`, `json`, `call`, `judge` or `set` for it, such as `{keep}`, or give it a default",
                 )
         for target, span in draft.writes.items():
-            if target[0] in draft.whole and target not in draft.keeps and target in {
-                s_.target for s_ in draft.steps if isinstance(s_, a.Assign)
-            }:
+            if (
+                target[0] in draft.whole
+                and target not in draft.keeps
+                and target in {s_.target for s_ in draft.steps if isinstance(s_, a.Assign)}
+            ):
                 continue  # `set` after `json` or `call` overrides one field: meant
             if target[0] in draft.whole and target not in draft.keeps:
                 self.error(
-                    "F042", f"`{'.'.join(target)}` is written twice in this node", span, "a field has one source; remove one"
+                    "F042",
+                    f"`{'.'.join(target)}` is written twice in this node",
+                    span,
+                    "a field has one source; remove one",
                 )
 
     def _branch(self, post: Expr) -> a.Branch | None:
@@ -690,7 +746,10 @@ class NodeResolver:
             return None
         if not term.path or term.structs[0] not in self.draft.gives:
             self.error(
-                "F044", "a branch goes by a field that this node gives", clause.ref.span, "name a field of a given struct"
+                "F044",
+                "a branch goes by a field that this node gives",
+                clause.ref.span,
+                "name a field of a given struct",
             )
             return None
         try:
@@ -702,7 +761,8 @@ class NodeResolver:
         if not finite or nullable:
             self.error(
                 "F044",
-                f"`{term.text}` " + ("may be null" if finite else "may have any number of values")
+                f"`{term.text}` "
+                + ("may be null" if finite else "may have any number of values")
                 + ", and a branch needs a finite set of outcomes",
                 clause.ref.span,
                 f"add `post {term.text} in {{…}}`, or make its type an enumeration",
@@ -745,7 +805,9 @@ def misfit(struct: StructType, name: str, value: Any) -> str:
 
         annotation = Annotated[(annotation, *info.metadata)]
     try:
-        TypeAdapter(annotation).validate_python(value, strict=not isinstance(value, int | float) or isinstance(value, bool))
+        TypeAdapter(annotation).validate_python(
+            value, strict=not isinstance(value, int | float) or isinstance(value, bool)
+        )
     except ValidationError as error:
         return error.errors(include_url=False)[0]["msg"]
     return "not a finite number" if isinstance(value, float) and not math.isfinite(value) else ""

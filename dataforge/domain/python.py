@@ -60,7 +60,9 @@ class PythonImports:
         module = self.module(module_name)
         if not hasattr(module, name):
             raise PythonRefused(
-                "F012", f"`{module_name}` has no `{name}`", did_you_mean(name, [n for n in vars(module) if not n.startswith("_")], "check the spelling")
+                "F012",
+                f"`{module_name}` has no `{name}`",
+                did_you_mean(name, [n for n in vars(module) if not n.startswith("_")], "check the spelling"),
             )
         return getattr(module, name)
 
@@ -78,8 +80,10 @@ class PythonImports:
                 f"this file imports Python (`{name}`), and Python is switched off",
                 "read the module, and leave out --no-python if you trust it",
             )
-        if not inside and top not in SHIPPED and not any(
-            name == package or name.startswith(package + ".") for package in self.allowed
+        if (
+            not inside
+            and top not in SHIPPED
+            and not any(name == package or name.startswith(package + ".") for package in self.allowed)
         ):
             found = importlib.machinery.PathFinder.find_spec(top) is not None
             if found:
@@ -95,7 +99,9 @@ class PythonImports:
             except ModuleNotFoundError as error:
                 if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
                     raise PythonRefused(
-                        "F012", f"there is no Python module `{name}`", "check the spelling, and that it has an __init__.py"
+                        "F012",
+                        f"there is no Python module `{name}`",
+                        "check the spelling, and that it has an __init__.py",
                     ) from error
                 raise PythonRefused(
                     "F012", f"`{name}` cannot be imported: {error}", "install what it needs"
@@ -109,7 +115,9 @@ class PythonImports:
                 ) from error
 
     def _is_inside(self, top: str) -> bool:
-        return (self.root / f"{top}.py").is_file() or (self.root / top).is_dir() and self._has_python(self.root / top)
+        return (self.root / f"{top}.py").is_file() or (
+            (self.root / top).is_dir() and self._has_python(self.root / top)
+        )
 
     @staticmethod
     def _has_python(folder: Path) -> bool:
@@ -157,12 +165,18 @@ def parameters_of(function: Callable[..., object], structs: Sequence[str]) -> di
         elif name in by_name:
             found[name] = by_name[name]
         elif parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
-            raise PythonRefused("F023", f"the function wants `{name}`, and the node takes no such struct", f"make it ({wanted})")
+            raise PythonRefused(
+                "F023",
+                f"the function wants `{name}`, and the node takes no such struct",
+                f"make it ({wanted})",
+            )
     missing = [struct for struct in structs if struct not in found.values()]
     if spread:
         found |= {_snake(struct): struct for struct in missing}
     elif missing:
-        raise PythonRefused("F023", f"the function does not take `{_snake(missing[0])}`", f"make it ({wanted})")
+        raise PythonRefused(
+            "F023", f"the function does not take `{_snake(missing[0])}`", f"make it ({wanted})"
+        )
     return found
 
 

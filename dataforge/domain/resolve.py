@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, TypeVar
 
 from pydantic import BaseModel
 
@@ -79,9 +79,13 @@ class Files:
                 with path.open("rb") as stream:
                     data = stream.read(MAX_FILE_BYTES + 1)
             except OSError as error:
-                raise UnreadableFile("F017", f"`{name}` cannot be read: {error.strerror}", _nearby(path)) from error
+                raise UnreadableFile(
+                    "F017", f"`{name}` cannot be read: {error.strerror}", _nearby(path)
+                ) from error
             if len(data) > MAX_FILE_BYTES:
-                raise UnreadableFile("F005", f"`{name}` is larger than {MAX_FILE_BYTES >> 20} MiB", "split it")
+                raise UnreadableFile(
+                    "F005", f"`{name}` is larger than {MAX_FILE_BYTES >> 20} MiB", "split it"
+                )
             try:
                 text = data.decode("utf-8-sig")
             except UnicodeDecodeError as error:
@@ -99,7 +103,9 @@ def _nearby(path: Path) -> str:
         names = [p.name for p in path.parent.iterdir()]
     except OSError:
         return f"there is no folder {path.parent.name}"
-    return did_you_mean(path.name, names, otherwise="check the path: it is relative to the file that names it")
+    return did_you_mean(
+        path.name, names, otherwise="check the path: it is relative to the file that names it"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,15 +156,21 @@ class _Loader:
         scope = FileScope(source, self.report)
         file = parse_stored(source, self.report)
         scope.broken.update(file.broken)
-        around = Surroundings(scope, self.terms, self.python, lambda text, span: self._read(path, text, span, scope))
+        around = Surroundings(
+            scope, self.terms, self.python, lambda text, span: self._read(path, text, span, scope)
+        )
         for item in file.items:
             if isinstance(item, s.Import):
-                (self._import_file if item.is_file else self._import_python)(item, scope, path, (*chain, name))
+                (self._import_file if item.is_file else self._import_python)(
+                    item, scope, path, (*chain, name)
+                )
         self._declare(file, around, path)
         self.scopes[name] = scope
         return scope
 
-    def _read(self, origin: Path, text: str, span: Span, scope: FileScope, *, keep: bool = True) -> Source | None:
+    def _read(
+        self, origin: Path, text: str, span: Span, scope: FileScope, *, keep: bool = True
+    ) -> Source | None:
         try:
             return self.files.text(origin.parent / text, keep=keep)
         except UnreadableFile as error:
@@ -175,7 +187,11 @@ class _Loader:
             if name in chain:
                 cycle = " → ".join((*chain[chain.index(name) :], name))
                 self.report.error(
-                    "F014", f"these files import one another: {cycle}", scope.source, item.span, "move what both need to a third"
+                    "F014",
+                    f"these files import one another: {cycle}",
+                    scope.source,
+                    item.span,
+                    "move what both need to a third",
                 )
             else:
                 found = self.load(target, chain)
@@ -241,43 +257,46 @@ class _Loader:
 
     def _declare(self, file: s.File, around: Surroundings, path: Path) -> None:
         scope = around.scope
-        of = lambda kind: [i for i in file.items if isinstance(i, kind)]  # noqa: E731
-        self._declare_structs(of(s.StructDecl), scope)
-        for item in of(s.ModelDecl):
-            settings, rest = sampling_settings(item.settings, around, ("thinking",))
+        self._declare_structs(_of(file, s.StructDecl), scope)
+        for model in _of(file, s.ModelDecl):
+            settings, rest = sampling_settings(model.settings, around, ("thinking",))
             if "thinking" in rest:
                 word = str(rest["thinking"].value)
                 if word not in ("on", "off", "auto"):
                     around.error("F024", "`thinking` wants `on`, `off` or `auto`", rest["thinking"].span)
                 else:
                     settings["thinking"] = word
-            scope.add(item.name.text, a.Model(item.name.text, item.kind, settings, scope.source, item.name.span), item.name.span)
-        for item in of(s.ListDecl):
-            entries = self._entries(item, around, path)
+            scope.add(
+                model.name.text,
+                a.Model(model.name.text, model.kind, settings, scope.source, model.name.span),
+                model.name.span,
+            )
+        for listed in _of(file, s.ListDecl):
+            entries = self._entries(listed, around, path)
             if entries is not None:
-                scope.add(item.name.text, entries, item.name.span)
+                scope.add(listed.name.text, entries, listed.name.span)
             else:
-                scope.lost(item.name.text, item.name.span)
-        for item in of(s.RubricDecl):
-            rubric = self._rubric(item, around)
+                scope.lost(listed.name.text, listed.name.span)
+        for graded in _of(file, s.RubricDecl):
+            rubric = self._rubric(graded, around)
             if rubric is not None:
-                scope.add(item.name.text, rubric, item.name.span)
+                scope.add(graded.name.text, rubric, graded.name.span)
             else:
-                scope.lost(item.name.text, item.name.span)
-        for item in of(s.PredicateDecl):
-            function = around.function(item.target)
+                scope.lost(graded.name.text, graded.name.span)
+        for tested in _of(file, s.PredicateDecl):
+            function = around.function(tested.target)
             if function is not None:
-                params = tuple(scope.struct(p.text) for p in item.params)
-                scope.add(item.name.text, Predicate(item.name.text, params, function), item.name.span)
+                params = tuple(scope.struct(p.text) for p in tested.params)
+                scope.add(tested.name.text, Predicate(tested.name.text, params, function), tested.name.span)
             else:
-                scope.lost(item.name.text, item.name.span)
-        for item in of(s.NodeDecl):
-            node = NodeResolver(item, around).resolve()
+                scope.lost(tested.name.text, tested.name.span)
+        for action in _of(file, s.NodeDecl):
+            node = NodeResolver(action, around).resolve()
             if node is not None:
-                scope.add(item.name.text, node, item.name.span)
+                scope.add(action.name.text, node, action.name.span)
             else:
-                scope.lost(item.name.text, item.name.span)
-        self._declare_graphs(of(s.GraphDecl), around)
+                scope.lost(action.name.text, action.name.span)
+        self._declare_graphs(_of(file, s.GraphDecl), around)
 
     def _declare_structs(self, declared: list[s.StructDecl], scope: FileScope) -> None:
         names = {d.name.text for d in declared}
@@ -292,7 +311,11 @@ class _Loader:
             for used in _type_names(decl):
                 if used in chain or used == name:
                     self.report.error(
-                        "F025", f"struct `{name}` contains itself", scope.source, decl.name.span, "use a list of ids instead"
+                        "F025",
+                        f"struct `{name}` contains itself",
+                        scope.source,
+                        decl.name.span,
+                        "use a list of ids instead",
                     )
                     scope.lost(name, decl.name.span)
                     return
@@ -325,7 +348,9 @@ class _Loader:
             annotation = self._annotation(spec.type, scope)
             if name in fields or name.startswith("_") or hasattr(BaseModel, name):
                 why = "is declared twice" if name in fields else "is a name that pydantic keeps for itself"
-                self.report.error("F025", f"field `{name}` {why}", scope.source, spec.name.span, "choose another name")
+                self.report.error(
+                    "F025", f"field `{name}` {why}", scope.source, spec.name.span, "choose another name"
+                )
                 good = False
             elif annotation is None:
                 good = False
@@ -352,37 +377,41 @@ class _Loader:
                 good = False
         return struct if good else None
 
-    def _annotation(self, type: s.TypeExpr, scope: FileScope) -> Any:
+    def _annotation(self, spec: s.TypeExpr, scope: FileScope) -> Any:
         base: Any
-        if type.kind == "enum":
-            base = Literal[type.values]  # type: ignore[valid-type]
-        elif type.kind == "list":
-            assert type.item is not None
-            item = self._annotation(type.item, scope)
-            if type.name != "list":
+        if spec.kind == "enum":
+            base = Literal[spec.values]
+        elif spec.kind == "list":
+            assert spec.item is not None
+            item = self._annotation(spec.item, scope)
+            if spec.name != "list":
                 self.report.error(
-                    "F025", f"there is no type `{type.name}[…]`", scope.source, type.span, "did you mean `list[…]`?"
+                    "F025",
+                    f"there is no type `{spec.name}[…]`",
+                    scope.source,
+                    spec.span,
+                    "did you mean `list[…]`?",
                 )
                 return None
             if item is None:
                 return None
-            base = list[item]
+            base = list[item]  # type: ignore[valid-type]
         else:
             plain_types: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
-            struct = scope.struct(type.name)
-            base = plain_types.get(type.name) or (struct.model if struct is not None else None)
+            struct = scope.struct(spec.name)
+            base = struct.model if struct is not None else plain_types.get(spec.name)
             if base is None:
-                if not scope.is_broken(type.name):
+                if not scope.is_broken(spec.name):
                     known = [*plain_types, "list", *scope.names_of("struct")]
                     self.report.error(
                         "F025",
-                        f"there is no type `{type.name}`",
+                        f"there is no type `{spec.name}`",
                         scope.source,
-                        type.span,
-                        did_you_mean(type.name, known),
+                        spec.span,
+                        did_you_mean(spec.name, known),
                     )
                 return None
-        return Optional[base] if type.optional else base  # noqa: UP045
+        return Optional[base] if spec.optional else base  # noqa: UP045
 
     def _entries(self, item: s.ListDecl, around: Surroundings, path: Path) -> a.EntryList | None:
         if item.path is None:
@@ -421,12 +450,18 @@ class _Loader:
                 entries.append(entry)
         span = item.path.span if item.path is not None else item.name.span
         if not entries:
-            self.report.error("F019", f"list `{item.name.text}` is empty", around.source, span, "give it an entry")
+            self.report.error(
+                "F019", f"list `{item.name.text}` is empty", around.source, span, "give it an entry"
+            )
             return None
         objects = [e for e in entries if isinstance(e, dict)]
         if objects and len(objects) < len(entries):
             self.report.error(
-                "F019", f"list `{item.name.text}` mixes text and objects", around.source, span, "use one form throughout"
+                "F019",
+                f"list `{item.name.text}` mixes text and objects",
+                around.source,
+                span,
+                "use one form throughout",
             )
             return None
         keys = frozenset.intersection(*(frozenset(e) for e in objects)) if objects else None
@@ -442,15 +477,24 @@ class _Loader:
                 around.error("F032", f"criterion `{c.name.text}` wants a scale such as 1..5", c.name.span)
                 return None
             if c.name.text == "score" or any(c.name.text == known.name for known in criteria):
-                around.error("F011", f"criterion `{c.name.text}` is there twice, or hides the mean `score`", c.name.span)
+                around.error(
+                    "F011",
+                    f"criterion `{c.name.text}` is there twice, or hides the mean `score`",
+                    c.name.span,
+                )
                 return None
             criteria.append(a.RubricCriterion(c.name.text, c.text, float(low), float(high)))
         if not criteria:
             around.error(
-                "F043", f"rubric `{item.name.text}` has no criterion", item.name.span, 'add one, such as clarity "…" in 1..5'
+                "F043",
+                f"rubric `{item.name.text}` has no criterion",
+                item.name.span,
+                'add one, such as clarity "…" in 1..5',
             )
             return None
-        fields = {c.name: (float, ..., c.text) for c in criteria} | {"score": (float, ..., "mean of the criteria")}
+        fields = {c.name: (float, ..., c.text) for c in criteria} | {
+            "score": (float, ..., "mean of the criteria")
+        }
         verdict = declare("verdict", None, fields, "rubric")
         accept = None
         if item.accept is not None:
@@ -484,9 +528,19 @@ class _Loader:
                     if inner is None or member.text in scope.entities:
                         continue
                     if state.get(member.text) == "open":
-                        cycle = " → ".join((*chain[chain.index(member.text) if member.text in chain else 0 :], name, member.text))
+                        cycle = " → ".join(
+                            (
+                                *chain[chain.index(member.text) if member.text in chain else 0 :],
+                                name,
+                                member.text,
+                            )
+                        )
                         self.report.error(
-                            "F065", f"a graph cannot be inside itself: {cycle}", scope.source, member.span, "remove one use"
+                            "F065",
+                            f"a graph cannot be inside itself: {cycle}",
+                            scope.source,
+                            member.span,
+                            "remove one use",
                         )
                         scope.lost(member.text, inner.name.span)
                     elif member.text not in state:
@@ -501,7 +555,13 @@ class _Loader:
 
         for decl in declared:
             if waiting[decl.name.text] is not decl:
-                self.report.error("F011", f"`{decl.name.text}` is declared twice", scope.source, decl.name.span, "rename one")
+                self.report.error(
+                    "F011",
+                    f"`{decl.name.text}` is declared twice",
+                    scope.source,
+                    decl.name.span,
+                    "rename one",
+                )
             elif decl.name.text not in state:
                 make(decl, ())
 
@@ -526,7 +586,9 @@ def load_program(
         overlay: texts that stand in for files, by path relative to the project's root.
     """
     files = Files(project.root, overlay or {})
-    loader = _Loader(project, files, PythonImports(project.root, project.allow_python, enabled=python), report)
+    loader = _Loader(
+        project, files, PythonImports(project.root, project.allow_python, enabled=python), report
+    )
     try:
         scope = loader.load(path, ())
     except UnreadableFile as error:
@@ -577,11 +639,15 @@ def load_program(
 
 def _main_graph(scope: FileScope, loader: _Loader, name: str | None) -> a.Graph | None:
     graphs = {n: e for n, e in scope.entities.items() if isinstance(e, a.Graph)}
-    broken = [n for n in scope.broken]
+    broken = list(scope.broken)
     if name is not None:
         if name not in graphs and name not in broken:
             loader.report.error(
-                "F060", f"there is no graph named `{name}`", scope.source, Span(0, 0), did_you_mean(name, graphs)
+                "F060",
+                f"there is no graph named `{name}`",
+                scope.source,
+                Span(0, 0),
+                did_you_mean(name, graphs),
             )
         return graphs.get(name)
     mains = {n: g for n, g in graphs.items() if g not in loader.used_graphs}
@@ -598,7 +664,11 @@ def _main_graph(scope: FileScope, loader: _Loader, name: str | None) -> a.Graph 
         )
     elif not loader.report.has_errors:
         loader.report.error(
-            "F060", "this file has no graph", scope.source, Span(0, 0), "declare one: `graph NAME { from … to … nodes * }`"
+            "F060",
+            "this file has no graph",
+            scope.source,
+            Span(0, 0),
+            "declare one: `graph NAME { from … to … nodes * }`",
         )
     return None
 
@@ -615,6 +685,14 @@ def _warn_unused(scope: FileScope, graph: a.Graph) -> None:
             scope.declared_at[name],
             "remove it, or use it",
         )
+
+
+_Item = TypeVar("_Item")
+
+
+def _of(file: s.File, kind: type[_Item]) -> list[_Item]:
+    """The items of one kind, in order."""
+    return [item for item in file.items if isinstance(item, kind)]
 
 
 def _type_names(decl: s.StructDecl) -> list[str]:

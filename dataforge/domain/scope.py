@@ -88,7 +88,10 @@ class FileScope:
         if entity is not None:
             self.used.add(name)
             self.report.error(
-                "F010", f"`{name}` is a {KINDS[type(entity)]}, and a {wanted} is wanted here", self.source, span
+                "F010",
+                f"`{name}` is a {KINDS[type(entity)]}, and a {wanted} is wanted here",
+                self.source,
+                span,
             )
             return None
         known = [n for k in kinds for n in self.names_of(KINDS[k])]
@@ -97,7 +100,9 @@ class FileScope:
             f"there is no {wanted} named `{name}` here",
             self.source,
             span,
-            did_you_mean(name, known, otherwise=f"declare a {wanted} of that name, or import it" if not known else ""),
+            did_you_mean(
+                name, known, otherwise=f"declare a {wanted} of that name, or import it" if not known else ""
+            ),
         )
         return None
 

@@ -93,7 +93,11 @@ class StructType:
 
 def _field(name: str, info: FieldInfo) -> StructField:
     required = info.is_required()
-    constant = not required and info.default_factory is None and isinstance(info.default, str | int | float | bool | None)
+    constant = (
+        not required
+        and info.default_factory is None
+        and isinstance(info.default, str | int | float | bool | None)
+    )
     default = info.default if constant and info.default is not PydanticUndefined else None
     return StructField(name, field_type(info.annotation, tuple(info.metadata)), required, default, constant)
 
@@ -125,7 +129,9 @@ def field_type(annotation: Any, metadata: tuple[Any, ...] = ()) -> FieldType:
     if annotation is str:
         return FieldType("str", lengths=_lengths(metadata))
     if origin is list:
-        return FieldType("list", item=field_type(args[0]) if args else FieldType("any"), lengths=_lengths(metadata))
+        return FieldType(
+            "list", item=field_type(args[0]) if args else FieldType("any"), lengths=_lengths(metadata)
+        )
     if annotation is list:
         return FieldType("list", item=FieldType("any"), lengths=_lengths(metadata))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -189,7 +195,9 @@ def _lengths(metadata: tuple[Any, ...]) -> Values:
     return result
 
 
-def declare(name: str, doc: str | None, fields: Mapping[str, tuple[Any, Any, str | None]], origin: str) -> StructType:
+def declare(
+    name: str, doc: str | None, fields: Mapping[str, tuple[Any, Any, str | None]], origin: str
+) -> StructType:
     """Make the pydantic model of a `struct` declaration.
 
     Args:

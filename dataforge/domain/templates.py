@@ -26,10 +26,27 @@ from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean, listi
 MAX_RENDERED_CHARS = 1_000_000
 MAX_LOOP_DEPTH = 2
 FILTERS = frozenset(
-    ["capitalize", "first", "join", "last", "length", "lower", "reverse", "sort", "title", "tojson"]
-    + ["trim", "truncate", "unique", "upper", "wordcount"]
+    [
+        "capitalize",
+        "first",
+        "join",
+        "last",
+        "length",
+        "lower",
+        "reverse",
+        "sort",
+        "title",
+        "tojson",
+        "trim",
+        "truncate",
+        "unique",
+        "upper",
+        "wordcount",
+    ]
 )
-TESTS = frozenset(["none", "true", "false", "odd", "even", "string", "number", "in", "eq", "ne", "lt", "le", "gt", "ge"])
+TESTS = frozenset(
+    ["none", "true", "false", "odd", "even", "string", "number", "in", "eq", "ne", "lt", "le", "gt", "ge"]
+)
 LOOP_FIELDS = frozenset(["index", "index0", "first", "last", "length"])
 
 _PLAIN = re.compile(r"\{\{-?\s*([^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*-?\}\}")
@@ -156,13 +173,17 @@ class _Checker:
     def result(self, text: str) -> Template | None:
         if self.failed:
             return None
-        return Template(text, dict(sorted(self.names.items())), tuple(self.uses.values()), frozenset(self.drawn))
+        return Template(
+            text, dict(sorted(self.names.items())), tuple(self.uses.values()), frozenset(self.drawn)
+        )
 
     # -- positions
 
     def find(self, shown: str) -> Span:
         """Where a piece of the template stands in its source: the first place, else the whole template."""
-        match = re.search(r"(?<![\w.])" + re.escape(shown) + r"(?!\w)", self.source.text[self.span.start : self.span.end])
+        match = re.search(
+            r"(?<![\w.])" + re.escape(shown) + r"(?!\w)", self.source.text[self.span.start : self.span.end]
+        )
         if match is None:
             return self.span
         return Span(self.span.start + match.start(), self.span.start + match.end())
@@ -178,7 +199,9 @@ class _Checker:
 
     def forbid(self, what: str, node: nodes.Node, help: str) -> None:
         self.failed = True
-        self.report.error("F052", f"{what} is not allowed in a template", self.source, self.line_span(node.lineno), help)
+        self.report.error(
+            "F052", f"{what} is not allowed in a template", self.source, self.line_span(node.lineno), help
+        )
 
     # -- statements
 
@@ -211,7 +234,11 @@ class _Checker:
 
     def loop(self, node: nodes.For) -> None:
         if node.test is not None or node.recursive or not isinstance(node.target, nodes.Name):
-            self.forbid("a loop with a filter, a tuple target or recursion", node, "write `{% for item in Struct.list %}`")
+            self.forbid(
+                "a loop with a filter, a tuple target or recursion",
+                node,
+                "write `{% for item in Struct.list %}`",
+            )
             return
         if len(self.locals) >= MAX_LOOP_DEPTH:
             self.forbid(f"a loop more than {MAX_LOOP_DEPTH} deep", node, "make it flatter")
@@ -243,14 +270,18 @@ class _Checker:
                 pass
             case nodes.Filter():
                 if node.name not in FILTERS:
-                    self.forbid(f"the filter `{node.name}`", node, f"there is {listing(sorted(FILTERS), most=20)}")
+                    self.forbid(
+                        f"the filter `{node.name}`", node, f"there is {listing(sorted(FILTERS), most=20)}"
+                    )
                 elif node.kwargs or node.dyn_args or node.dyn_kwargs or not all(_small(a) for a in node.args):
                     self.forbid("a filter with such arguments", node, "give it short constants only")
                 if node.node is not None:
                     self.expression(node.node, shown=shown)
             case nodes.Test():
                 if node.name not in TESTS:
-                    self.forbid(f"the test `{node.name}`", node, f"there is {listing(sorted(TESTS), most=20)}")
+                    self.forbid(
+                        f"the test `{node.name}`", node, f"there is {listing(sorted(TESTS), most=20)}"
+                    )
                 self.expression(node.node, shown=False)
                 for arg in node.args:
                     self.expression(arg, shown=False)
@@ -299,19 +330,26 @@ class _Checker:
             if rest and (keys is None or rest[0] not in keys or len(rest) > 1):
                 self.unknown(
                     dotted,
-                    f"`{head}` is text: write `{{{{ {head} }}}}`" if keys is None else did_you_mean(rest[0], keys),
+                    f"`{head}` is text: write `{{{{ {head} }}}}`"
+                    if keys is None
+                    else did_you_mean(rest[0], keys),
                 )
             return None
         struct = self.structs.get(head)
         if struct is None:
             if head in _RESERVED and not rest:
                 return None
-            self.unknown(dotted, did_you_mean(head, [*self.structs, *self.variables], otherwise="nothing is known here"))
+            self.unknown(
+                dotted,
+                did_you_mean(head, [*self.structs, *self.variables], otherwise="nothing is known here"),
+            )
             return None
         self.names[head] = struct.name
         if not rest:
             if shown:
-                self.unknown(dotted, f"name a field of it, such as `{head}.{next(iter(struct.fields), 'text')}`")
+                self.unknown(
+                    dotted, f"name a field of it, such as `{head}.{next(iter(struct.fields), 'text')}`"
+                )
             return None
         if rest[0] not in struct.fields:
             self.unknown(dotted, did_you_mean(rest[0], struct.fields))
@@ -388,7 +426,11 @@ def _environment() -> ImmutableSandboxedEnvironment:
     global _shared
     if _shared is None:
         _shared = ImmutableSandboxedEnvironment(
-            undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, cache_size=0
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            cache_size=0,
         )
         _shared.globals.clear()
         _shared.filters = {name: f for name, f in _shared.filters.items() if name in FILTERS}
@@ -426,7 +468,9 @@ def render(template: Template, state: Mapping[str, BaseModel], variables: Mappin
 def _plain(value: Any) -> Any:
     """Data without behaviour: models become bare namespaces, so that a template sees fields and nothing else."""
     if isinstance(value, BaseModel):
-        return types.SimpleNamespace(**{name: _plain(getattr(value, name)) for name in type(value).model_fields})
+        return types.SimpleNamespace(
+            **{name: _plain(getattr(value, name)) for name in type(value).model_fields}
+        )
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, list | tuple):

@@ -36,7 +36,7 @@ class Numbers:
     def __contains__(self, value: object) -> bool:
         if value is None:
             return self.absent
-        return bisect.bisect_right(self.cuts, (cast(float, value), 0)) % 2 == 1
+        return bisect.bisect_right(self.cuts, (cast("float", value), 0)) % 2 == 1
 
     def __and__(self, other: Numbers) -> Numbers:
         if self == other:
@@ -192,7 +192,10 @@ class Symbols:
             return f"has {term} or not has {term}" if positive.empty else f"not ({positive.describe(term)})"
         if self.cofinite and not self.items:
             return f"has {term}"
-        values = [json.dumps(v, ensure_ascii=False) for v in sorted(self.items, key=lambda v: (type(v).__name__, str(v)))]
+        values = [
+            json.dumps(v, ensure_ascii=False)
+            for v in sorted(self.items, key=lambda v: (type(v).__name__, str(v)))
+        ]
         if len(values) == 1:
             if self.items == {True} or self.items == {False}:
                 return term if (self.items == {True}) != self.cofinite else f"not {term}"
@@ -237,22 +240,22 @@ def symbols(values: Iterable[Scalar]) -> Symbols:
 
 def intersection(a: Values, b: Values) -> Values:
     """Both at once; the two must be of one form, as two conditions on one term always are."""
-    return cast(Values, cast(Any, a) & b)
+    return cast("Values", cast("Any", a) & b)
 
 
 def union(a: Values, b: Values) -> Values:
     """Either; the two must be of one form."""
-    return cast(Values, cast(Any, a) | b)
+    return cast("Values", cast("Any", a) | b)
 
 
 def within(a: Values, b: Values) -> bool:
     """Whether every value of `a` is one of `b`."""
-    return bool(cast(Any, a) <= b)
+    return bool(cast("Any", a) <= b)
 
 
 def disjoint(a: Values, b: Values) -> bool:
     """Whether no value is in both."""
-    return bool(cast(Any, a).isdisjoint(b))
+    return bool(cast("Any", a).isdisjoint(b))
 
 
 def _whole(cut: Cut) -> Cut:
@@ -270,7 +273,9 @@ def _merge(a: tuple[Cut, ...], b: tuple[Cut, ...], need: int) -> tuple[Cut, ...]
     if len(a) == 2 and len(b) == 2 and need == 2:  # much the most frequent case
         low, high = max(a[0], b[0]), min(a[1], b[1])
         return (low, high) if low < high else ()
-    events = sorted([(c, 1 - 2 * (i % 2)) for i, c in enumerate(a)] + [(c, 1 - 2 * (i % 2)) for i, c in enumerate(b)])
+    events = sorted(
+        [(c, 1 - 2 * (i % 2)) for i, c in enumerate(a)] + [(c, 1 - 2 * (i % 2)) for i, c in enumerate(b)]
+    )
     out: list[Cut] = []
     depth = 0
     i = 0

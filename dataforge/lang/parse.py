@@ -10,6 +10,7 @@ import contextlib
 import functools
 import gc
 import importlib.resources
+import itertools
 import math
 import re
 import sys
@@ -37,7 +38,9 @@ def grammar_text() -> str:
 @functools.cache
 def _parser() -> tuple[Lark, _Builder]:
     builder = _Builder()
-    lark = Lark(grammar_text(), parser="lalr", lexer="contextual", maybe_placeholders=True, transformer=builder)
+    lark = Lark(
+        grammar_text(), parser="lalr", lexer="contextual", maybe_placeholders=True, transformer=builder
+    )
     return lark, builder
 
 
@@ -104,7 +107,7 @@ def _parse_items(source: Source, whole: UnexpectedInput, report: Report) -> s.Fi
     version: s.Literal | None = None
     broken: list[str] = []
     failed = False
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         chunk = text[start:end]
         try:
             part = _parse_text(source, chunk, start, report)
@@ -154,7 +157,7 @@ def _report_syntax(source: Source, text: str, base: int, error: UnexpectedInput,
         return
     assert isinstance(error, UnexpectedToken)
     token = error.token
-    accepted = sorted(error.interactive_parser.accepts()) if error.interactive_parser else sorted(error.accepts or ())
+    accepted = sorted(error.accepts or error.expected)
     keywords = sorted(t.lower() for t in accepted if t not in _TERMINALS and t.isalpha())
     if token.type == "$END":
         unclosed = _last_unclosed(text)
@@ -175,21 +178,28 @@ def _report_syntax(source: Source, text: str, base: int, error: UnexpectedInput,
             Span(base + max(0, end - 1), base + max(1, end)),
         )
         return
-    start = token.start_pos or 0
-    span = Span(base + start, base + (token.end_pos or start + len(token)))
+    start = token.start_pos
+    assert start is not None
+    span = Span(base + start, base + start + len(token))
     shown = str(token) if len(token) <= 40 else str(token)[:37] + "..."
     near = nearest(str(token), keywords) if token.type == "NAME" else None
-    help = f"did you mean `{near}`?" if near else f"expected {_expected(accepted)}"
+    help = f"did you mean `{near}`?" if near is not None else f"expected {_expected(accepted)}"
     report.error("F001", f"unexpected {_one_line(shown)}", source, span, help)
 
 
-def _report_characters(source: Source, text: str, base: int, error: UnexpectedCharacters, report: Report) -> None:
+def _report_characters(
+    source: Source, text: str, base: int, error: UnexpectedCharacters, report: Report
+) -> None:
     at = error.pos_in_stream or 0
     span = Span(base + at, base + at + 1)
     char = text[at] if at < len(text) else ""
     if text.startswith('"""', at):
         report.error(
-            "F002", 'this `"""` is never closed', source, Span(base + at, base + at + 3), 'close the text with `"""`'
+            "F002",
+            'this `"""` is never closed',
+            source,
+            Span(base + at, base + at + 3),
+            'close the text with `"""`',
         )
     elif char == '"':
         line_end = text.find("\n", at)
@@ -201,7 +211,9 @@ def _report_characters(source: Source, text: str, base: int, error: UnexpectedCh
             'close it with `"`, or use `"""` for text of several lines',
         )
     elif char == "'":
-        report.error("F002", "text is written in double quotes here", source, span, "write `\"` instead of `'`")
+        report.error(
+            "F002", "text is written in double quotes here", source, span, "write `\"` instead of `'`"
+        )
     else:
         allowed = sorted(error.allowed or ())
         known = [t for t in allowed if t in _TERMINALS or t.isalpha()]
@@ -243,7 +255,7 @@ def _last_unclosed(text: str) -> int | None:
 # ---- building the tree
 
 
-_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))', re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 
 
@@ -285,8 +297,12 @@ class _Builder:
             text = _ESCAPE.sub(_unescape, text)
             if any("\ud800" <= c <= "\udfff" for c in text):
                 self.problems.append(
-                    ("F002", "this escape is half of a surrogate pair, which is no text", self._span(token),
-                     "write the character itself, or `\\U` with eight hexadecimal digits")
+                    (
+                        "F002",
+                        "this escape is half of a surrogate pair, which is no text",
+                        self._span(token),
+                        "write the character itself, or `\\U` with eight hexadecimal digits",
+                    )
                 )
                 text = text.encode("utf-8", "replace").decode()
         return text
@@ -300,7 +316,12 @@ class _Builder:
             if math.isfinite(value):
                 return value
         self.problems.append(
-            ("F003", "this number is too large or too long", self._span(token), "use at most 40 digits, below 1e308")
+            (
+                "F003",
+                "this number is too large or too long",
+                self._span(token),
+                "use at most 40 digits, below 1e308",
+            )
         )
         return 0
 
@@ -446,7 +467,7 @@ class _Builder:
         return s.Weight(self.lit_number(c))
 
     def train(self, c: list[Token]) -> s.Train:
-        return s.Train(c[0].value, self._span(c[0]))  # type: ignore[arg-type]
+        return s.Train(c[0].value, self._span(c[0]))
 
     # -- settings
 
@@ -494,7 +515,7 @@ class _Builder:
         return s.Nodes(c[0], c[2] or (), c[0][0].span)
 
     def walk(self, c: list[Token]) -> s.Walk:
-        return s.Walk(c[0].value, self._span(c[0]))  # type: ignore[arg-type]
+        return s.Walk(c[0].value, self._span(c[0]))
 
     def steps(self, c: list[Any]) -> s.Steps:
         return s.Steps(c[0])
@@ -522,7 +543,7 @@ class _Builder:
     def and_(self, c: list[Any]) -> Any:
         return self._joined(s.And, c)
 
-    def _joined(self, kind: type[s.Or] | type[s.And], c: list[Any]) -> Any:
+    def _joined(self, kind: Any, c: list[Any]) -> Any:
         items: list[Any] = []
         for x in c:
             items.extend(x.items if isinstance(x, kind) else (x,))
@@ -623,5 +644,3 @@ class _Builder:
         span = Span(items[0].span.start, items[-1].span.end) if items else s.NOWHERE
         built: s.Literal = self._nested(s.Literal(items, span), items, span)
         return built
-
-

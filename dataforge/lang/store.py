@@ -43,7 +43,9 @@ def parse_stored(source: Source, report: Report) -> syntax.File:
 
 
 def _parse(source: Source, report: Report) -> syntax.File:
-    from dataforge.lang.parse import parse  # Lark and the grammar cost 0.2 s of CPU: only where a text is parsed
+    from dataforge.lang.parse import (
+        parse,
+    )  # Lark and the grammar cost 0.2 s of CPU: only where a text is parsed
 
     return parse(source, report)
 

@@ -17,7 +17,7 @@ Scalar = str | int | float | bool | None
 
 
 def _span() -> Span:
-    return field(default=NOWHERE, compare=False, repr=False)  # type: ignore[no-any-return]
+    return field(default=NOWHERE, compare=False, repr=False)
 
 
 # ---- leaves
@@ -347,7 +347,21 @@ class Train:
 
 
 Clause = (
-    Takes | Gives | Pre | Post | Keeps | Draw | Set | Ask | Call | Judge | Verify | Branch | Retry | Weight | Train
+    Takes
+    | Gives
+    | Pre
+    | Post
+    | Keeps
+    | Draw
+    | Set
+    | Ask
+    | Call
+    | Judge
+    | Verify
+    | Branch
+    | Retry
+    | Weight
+    | Train
 )
 
 

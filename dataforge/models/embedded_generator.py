@@ -1,8 +1,10 @@
 """The embedded generator: SmolLM2-135M-Instruct, run by llama.cpp inside this process.
 
-llama.cpp batches whatever is in flight over its slots, so calls are made from a pool of as many threads and cost little
-more together than one alone. One engine serves the whole process, however many logical names are bound to it: it is
-loaded by the first lease and freed with the last. Its calls block; `dataforge.models.local` keeps them off the event loop.
+One engine a core, each with a single thread and a few slots over which llama.cpp batches whatever is in flight. That is
+as fast as one engine with all the threads while the machine is quiet, and several times faster while it is not, since the
+threads of one engine wait for each other by spinning (figures in `docs/decisions/002-embedded-models.md`). The engines
+serve the whole process, however many logical names are bound to them: the first lease loads them, the last one frees
+them. Their calls block; `dataforge.models.local` keeps them off the event loop.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +22,14 @@ from typing import Any
 from dataforge.errors import ModelError, PermanentError, TransientError
 from dataforge.models.weights import WEIGHTS, engine, generator_file
 
-SLOTS = 8
+SLOTS = 4
+"""Calls that one engine answers at once; eight are no faster on one core."""
+MOST_ENGINES = 4
+"""Each takes up to 150 MB beside the weights."""
 CONTEXT_TOKENS = 4096
 """Prompt and answer of one call together."""
 DEFAULTS: Mapping[str, Any] = {"max_tokens": 512, "temperature": 0.6, "top_p": 0.9, "repeat_penalty": 1.1}
 """What the endpoint does where a request does not say: a model this small falls into loops without a penalty."""
-_MOST_THREADS = 8
 
 
 @dataclass(slots=True)
@@ -40,37 +44,22 @@ class Completion:
 
 
 class EmbeddedGenerator:
-    """The loaded engine. Take it with `lease`; methods may be called from any thread."""
+    """The loaded engines. Take them with `lease`; methods may be called from any thread."""
 
-    def __init__(self, file: Path) -> None:
-        llama = engine("xllamacpp")
-        params = llama.CommonParams()
-        params.model.path = str(file)
-        params.n_parallel = SLOTS
-        params.n_ctx = CONTEXT_TOKENS * SLOTS
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _cores()
-        # Eight bits for keys and values: 550 MB for the process instead of 890, at the same speed.
-        params.cache_type_k = params.cache_type_v = llama.ggml_type.GGML_TYPE_Q8_0
-        params.cache_ram_mib = 0
-        params.fit_params = (
-            False  # would probe the machine's memory to choose a context that is chosen already
-        )
-        params.warmup = False
-        params.verbosity = -1
-        # The engine opens a port on the loopback device whether one wants it or not: nobody knows this key.
-        params.api_keys = [secrets.token_hex(16)]
-        params.ui = params.endpoint_slots = False
-        params.n_threads_http = 1
+    def __init__(self, file: Path, engines: int | None = None) -> None:
+        count = engines or min(_cores(), MOST_ENGINES)
         try:
-            self._server: Any = llama.Server(params)
+            self._engines: list[Any] = [_load(file) for _ in range(count)]
         except RuntimeError as error:
             raise ModelError(
                 f"llama.cpp cannot load the embedded generator from {file}: {error}",
                 code="R030",
-                help=f"the file may be damaged, or memory may be short (550 MB are needed); to install it anew: {WEIGHTS}",
+                help=f"the file may be damaged, or memory may be short (1 GB is ample); to install it anew: {WEIGHTS}",
             ) from error
-        self.pool = ThreadPoolExecutor(SLOTS, thread_name_prefix="embedded-generator")
+        self._busy = [0] * count
+        self._choosing = threading.Lock()
         self._closing = threading.Event()
+        self.pool = ThreadPoolExecutor(count * SLOTS, thread_name_prefix="embedded-generator")
 
     def complete(self, body: Mapping[str, Any], cancelled: Callable[[], bool] = lambda: False) -> Completion:
         """Make one chat completion, with a request body in OpenAI's form. Blocks.
@@ -101,7 +90,8 @@ class EmbeddedGenerator:
         # Streamed, since the callback is the only way to stop a call that nobody waits for any more.
         request = {**DEFAULTS, **body, "stream": True, "stream_options": {"include_usage": True}}
         try:
-            self._server.handle_chat_completions(request, hear)
+            with self._least_busy() as running:
+                running.handle_chat_completions(request, hear)
         except ValueError as error:
             raise PermanentError(f"the embedded generator refuses the request: {error}") from error
         if refusals:
@@ -115,7 +105,41 @@ class EmbeddedGenerator:
         """End what is in flight and free the memory."""
         self._closing.set()
         self.pool.shutdown(wait=True, cancel_futures=True)
-        self._server = None
+        self._engines.clear()
+
+    @contextlib.contextmanager
+    def _least_busy(self) -> Iterator[Any]:
+        with self._choosing:
+            if not self._engines:
+                raise TransientError("the embedded generator is closed")
+            chosen = self._busy.index(min(self._busy))
+            self._busy[chosen] += 1
+            running = self._engines[chosen]
+        try:
+            yield running
+        finally:
+            with self._choosing:
+                self._busy[chosen] -= 1
+
+
+def _load(file: Path) -> Any:
+    llama = engine("xllamacpp")
+    params = llama.CommonParams()
+    params.model.path = str(file)
+    params.n_parallel = SLOTS
+    params.n_ctx = CONTEXT_TOKENS * SLOTS
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    # Eight bits for keys and values take half the memory of sixteen, at the same speed.
+    params.cache_type_k = params.cache_type_v = llama.ggml_type.GGML_TYPE_Q8_0
+    params.cache_ram_mib = 0
+    params.fit_params = False  # would probe the machine's memory to choose a context that is chosen already
+    params.warmup = False
+    params.verbosity = -1
+    # The engine opens a port on the loopback device whether one wants it or not: nobody knows this key.
+    params.api_keys = [secrets.token_hex(16)]
+    params.ui = params.endpoint_slots = False
+    params.n_threads_http = 1
+    return llama.Server(params)
 
 
 def _refused(error: Mapping[str, Any]) -> ModelError:
@@ -137,9 +161,7 @@ def _cores() -> int:
     with contextlib.suppress(OSError, ValueError):  # no cgroup of version 2, or no quota (`max`) in it
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         granted = min(granted, max(1, int(quota) // int(period)))
-    # One is left to the rest: llama.cpp's threads wait for one another spinning, so a single one that has to share its
-    # core holds up all (seen: two threads beside another busy process, 0.3 tokens a second instead of 40).
-    return max(1, min(granted - 1, _MOST_THREADS))
+    return granted
 
 
 _lock = threading.Lock()

@@ -67,7 +67,9 @@ class Plan:
         return json.dumps(self.document, ensure_ascii=False, sort_keys=True, indent=2) + "\n"
 
 
-def compile_program(path: Path, *, graph: str | None = None, python: bool = True, project: Project | None = None) -> Plan:
+def compile_program(
+    path: Path, *, graph: str | None = None, python: bool = True, project: Project | None = None
+) -> Plan:
     """Compile a `.forge` file.
 
     Args:
@@ -96,17 +98,26 @@ def open_plan(path: Path, *, graph: str | None = None, python: bool = True) -> P
         document = json.loads(path.read_text(encoding="utf-8"))
         version, name, main, texts = (document[k] for k in ("forge_plan", "graph", "main", "sources"))
         stated = document.pop("hash")
-        good = isinstance(main, str) and isinstance(texts, dict) and all(isinstance(t, str) for t in texts.values())
+        good = (
+            isinstance(main, str)
+            and isinstance(texts, dict)
+            and all(isinstance(t, str) for t in texts.values())
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no plan document"
-        raise PlanError(f"{path} cannot be read: {reason}", help="make one with `dataforge compile FILE -o plan.json`") from error
+        raise PlanError(
+            f"{path} cannot be read: {reason}", help="make one with `dataforge compile FILE -o plan.json`"
+        ) from error
     if version != FORMAT_VERSION:
         raise PlanError(
             f"{path} is a plan of format {version}, and this DataForge reads format {FORMAT_VERSION}",
             help="compile the `.forge` file again",
         )
     if not good or _hash(document) != stated:
-        raise PlanError(f"{path} was changed after it was made: its hash does not fit", help="compile the `.forge` file again")
+        raise PlanError(
+            f"{path} was changed after it was made: its hash does not fit",
+            help="compile the `.forge` file again",
+        )
     project = load_project(path)
     plan = _compile(project.root / main, project, graph=graph or name, python=python, overlay=texts)
     if graph in (None, name) and plan.hash != stated:
@@ -155,7 +166,8 @@ def _content(plan: Plan) -> dict[str, Any]:
         "graph": program.graph.name,
         "structs": {name: program.structs[name].json_schema for name in sorted(used)},
         "models": {
-            name: {"kind": model.kind, "settings": _plain(model.settings)} for name, model in program.models.items()
+            name: {"kind": model.kind, "settings": _plain(model.settings)}
+            for name, model in program.models.items()
         },
         "lists": {name: {"entries": len(x.entries), "hash": x.digest} for name, x in program.lists.items()},
         "nodes": nodes,
@@ -179,12 +191,17 @@ def _inner(linked: Linked, prefix: str = "") -> list[tuple[str, a.Graph, Linked]
 
 
 def _linked(linked: Linked) -> dict[str, Any]:
-    known = {state: linked.known(state) for state in sorted({linked.source, *(v.state for v in linked.vertices)})}
+    known = {
+        state: linked.known(state) for state in sorted({linked.source, *(v.state for v in linked.vertices)})
+    }
     ends = {"source": {"id": "source", "node": None, "known": known[linked.source]}}
     return {
         "vertices": [
             ends["source"],
-            *({"id": v.id, "node": linked.actions[v.action].name, "known": known[v.state]} for v in linked.vertices),
+            *(
+                {"id": v.id, "node": linked.actions[v.action].name, "known": known[v.state]}
+                for v in linked.vertices
+            ),
             {"id": "target", "node": None, "known": conjuncts(linked.graph.goal)},
         ],
         "linked": [list(edge) for edge in linked.edges()],
@@ -285,7 +302,10 @@ def _step(step: a.Step, prompts: dict[str, str]) -> dict[str, Any]:
                 "settings": _plain(step.settings),
             }
         case a.Assign():
-            return {"set": ".".join(step.target), "to": step.term.text if step.term is not None else step.value}
+            return {
+                "set": ".".join(step.target),
+                "to": step.term.text if step.term is not None else step.value,
+            }
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,15 +37,22 @@ def why_no_target(
         missing, _ = _nearest(facts, facts.goal, knowledge)
         message = f"the target of `{name}` cannot be reached: nearest, this is missing: " + ", ".join(missing)
     stuck = [
-        action for action in facts.actions if not any(action.requirement.satisfied(known) for known in knowledge)
+        action
+        for action in facts.actions
+        if not any(action.requirement.satisfied(known) for known in knowledge)
     ]
     givers = [
         action
         for action in stuck
-        if any(facts.structs and (1 << facts.struct_number[t]) & (action.fresh | action.updated) for t in facts.graph.targets)
+        if any(
+            facts.structs and (1 << facts.struct_number[t]) & (action.fresh | action.updated)
+            for t in facts.graph.targets
+        )
     ]
     for action in givers or stuck:
-        lacking = _never(facts, action.requirement, knowledge) or _nearest(facts, action.requirement, knowledge)[0]
+        lacking = (
+            _never(facts, action.requirement, knowledge) or _nearest(facts, action.requirement, knowledge)[0]
+        )
         near = nearest_promise(facts, lacking[0]) if lacking else ""
         return message, f"`{action.name}` never runs, for want of {', '.join(lacking)}{near}"
     return message, "add a node whose `post` gives it, or ask for less in `to`"
@@ -53,7 +60,10 @@ def why_no_target(
 
 def nearest_promise(facts: Facts, wanted: str) -> str:
     """The promise that comes closest to a wanted condition: what some node's `post` says of the same term."""
-    term = next((t.text for t, _ in facts.atom_text.values() if wanted.startswith((t.text + " ", f"not ({t.text} "))), None)
+    term = next(
+        (t.text for t, _ in facts.atom_text.values() if wanted.startswith((t.text + " ", f"not ({t.text} "))),
+        None,
+    )
     if term is None:
         return ""
     for action in facts.actions:
@@ -65,7 +75,9 @@ def nearest_promise(facts: Facts, wanted: str) -> str:
 
 
 def _literals(requirement: Requirement) -> list[list[tuple[int, bool]]]:
-    single = [[(bit, True)] for bit in bits_of(requirement.true)] + [[(bit, False)] for bit in bits_of(requirement.false)]
+    single = [[(bit, True)] for bit in bits_of(requirement.true)] + [
+        [(bit, False)] for bit in bits_of(requirement.false)
+    ]
     return single + [
         [(bit, True) for bit in bits_of(true)] + [(bit, False) for bit in bits_of(false)]
         for true, false in requirement.choices
@@ -73,9 +85,7 @@ def _literals(requirement: Requirement) -> list[list[tuple[int, bool]]]:
 
 
 def _lacks(clause: list[tuple[int, bool]], known: tuple[Knowledge, ...]) -> bool:
-    return any(
-        not any((true if sign else false) >> bit & 1 for bit, sign in clause) for true, false in known
-    )
+    return any(not any((true if sign else false) >> bit & 1 for bit, sign in clause) for true, false in known)
 
 
 def _text(facts: Facts, clause: list[tuple[int, bool]]) -> str:

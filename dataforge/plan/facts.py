@@ -149,7 +149,7 @@ class Facts:
         self.graph = graph
         self.structs = _structs_of(graph)
         self.struct_number = {name: i for i, name in enumerate(sorted(self.structs))}
-        self.goal_clauses: list[Box] = clauses(graph.goal)
+        self.goal_clauses: list[Box] = list(clauses(graph.goal))
         self.emit_needs = _emit_needs(graph, terms, structs)
         self._pre_clauses = {name: _clauses_of(member) for name, member in graph.members.items()}
         self._number_atoms()
@@ -273,7 +273,9 @@ class Facts:
         labels: list[Any] = []
         guarantees = boxes(guarantee)
         if branch is None:
-            outcomes.append(tuple(dict.fromkeys(self._gains(box, gives, constants, kept_mask) for box in guarantees)))
+            outcomes.append(
+                tuple(dict.fromkeys(self._gains(box, gives, constants, kept_mask) for box in guarantees))
+            )
             labels.append(None)
         else:
             for value in self._branch_values(branch, guarantees, constants):
@@ -299,7 +301,9 @@ class Facts:
                         mask |= self.terms[term].mask
         return mask
 
-    def _branch_values(self, term: Term, options: Sequence[Box], constants: Mapping[a.FieldRef, Any]) -> list[Any]:
+    def _branch_values(
+        self, term: Term, options: Sequence[Box], constants: Mapping[a.FieldRef, Any]
+    ) -> list[Any]:
         values = term.universe
         found: dict[Any, None] = {}
         for box in options:
@@ -341,11 +345,9 @@ class Facts:
                 true = true & ~known.mask | t
                 false = false & ~known.mask | f
         for term, values in box.items():
-            if term.opaque is not None and term in self.terms:
-                t, f = self.terms[term].known(values)
-                true |= t
-                false |= f
-            elif term.structs[0] not in gives and term in self.terms:
+            if (term.opaque is not None and term in self.terms) or (
+                term.structs[0] not in gives and term in self.terms
+            ):
                 t, f = self.terms[term].known(values)
                 true |= t
                 false |= f
@@ -384,7 +386,11 @@ class Facts:
             found.append(values.describe(term.text))
         for bit in bits_of(false & visible):
             term, values = self.atom_text[bit]
-            found.append((~values).describe(term.text) if term.universe.absent else f"not ({values.describe(term.text)})")
+            found.append(
+                (~values).describe(term.text)
+                if term.universe.absent
+                else f"not ({values.describe(term.text)})"
+            )
         return found
 
     def literal_text(self, bit: int, sign: bool) -> str:
@@ -409,7 +415,6 @@ def bits_of(mask: int) -> list[int]:
     return found
 
 
-
 def _type_values(term: Term) -> Values:
     """What the struct's own type says of a term."""
     if term.optional:
@@ -432,7 +437,11 @@ def _with_constant(term: Term, value: Any, values: Values) -> Values:
     if term.func == TOKENIZER_DEPENDENT:
         return values.present()  # its count depends on the run's tokenizer, so only its presence is known
     if term.func is not None:
-        return intersection(values, points([MEASURES[term.func](value)], integer=True)) if isinstance(value, str) else values
+        return (
+            intersection(values, points([MEASURES[term.func](value)], integer=True))
+            if isinstance(value, str)
+            else values
+        )
     return intersection(values, _exactly(term, value)) if term.sort != "other" else values.present()
 
 

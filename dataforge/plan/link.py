@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import MAX_ALTERNATIVES, Terms
 from dataforge.domain.structs import StructType
-from dataforge.lang.diagnostics import Report, Span, listing
+from dataforge.lang.diagnostics import Report, listing
 from dataforge.plan.facts import Action, Effect, Facts, Knowledge, Requirement, bits_of
 
 if TYPE_CHECKING:
@@ -175,7 +175,10 @@ class Linked:
         for vertex in self.vertices:
             action = self.actions[vertex.action]
             graph.add_node(
-                vertex.id, node=action.name, outcome=action.labels[vertex.outcome], known=self.known(vertex.state)
+                vertex.id,
+                node=action.name,
+                outcome=action.labels[vertex.outcome],
+                known=self.known(vertex.state),
             )
         graph.add_node(TARGET, node=None, outcome=None, known=[])
         graph.add_edges_from(self.edges())
@@ -204,7 +207,11 @@ class Linked:
 
 
 def link(
-    graph: a.Graph, terms: Terms, structs: Mapping[str, StructType], report: Report, done: dict[a.Graph, Linked] | None = None
+    graph: a.Graph,
+    terms: Terms,
+    structs: Mapping[str, StructType],
+    report: Report,
+    done: dict[a.Graph, Linked] | None = None,
 ) -> Linked | None:
     """Link a graph and the graphs inside it; None after reports."""
     done = {} if done is None else done
@@ -325,8 +332,12 @@ class _Linker:
         self.watch_always: list[_Class] = []
         for group in self.classes:
             options = [
-                (bool(first_true >> bit & 1), count_true[bit], 0, bit) for bit in bits_of(group.requirement.true)
-            ] + [(bool(first_false >> bit & 1), count_false[bit], 1, bit) for bit in bits_of(group.requirement.false)]
+                (bool(first_true >> bit & 1), count_true[bit], 0, bit)
+                for bit in bits_of(group.requirement.true)
+            ] + [
+                (bool(first_false >> bit & 1), count_false[bit], 1, bit)
+                for bit in bits_of(group.requirement.false)
+            ]
             if not options:
                 self.watch_always.append(group)
                 continue
@@ -438,7 +449,9 @@ class _Linker:
         projected = {(true & keep.true, false & keep.false) for true, false in alternatives}
         if len(projected) > 1:
             projected = {
-                x for x in projected if not any(y != x and not (y[0] & ~x[0] or y[1] & ~x[1]) for y in projected)
+                x
+                for x in projected
+                if not any(y != x and not (y[0] & ~x[0] or y[1] & ~x[1]) for y in projected)
             }
         key = (tuple(sorted(projected)), phase, depth)
         number = self.numbers.setdefault(key, len(self.knowledge))
@@ -491,7 +504,10 @@ class _Linker:
         after = []
         for gains in effect.outcomes:
             alternatives = [
-                ((true & ~effect.forget) | gain_true | derived, (false & ~effect.forget & ~presence & ~derived) | gain_false)
+                (
+                    (true & ~effect.forget) | gain_true | derived,
+                    (false & ~effect.forget & ~presence & ~derived) | gain_false,
+                )
                 for true, false in self.knowledge[state]
                 for gain_true, gain_false in gains
             ]
@@ -561,25 +577,25 @@ class _Linker:
 
     def _order(self) -> list[int] | None:
         """States in an order that every step follows, or None after reporting a cycle."""
-        WHITE, GREY, BLACK = 0, 1, 2
-        colour = [WHITE] * len(self.steps)
+        white, grey, black = 0, 1, 2
+        colour = [white] * len(self.steps)
         order: list[int] = []
         stack: list[tuple[int, Iterator[tuple[int, int]]]] = [(0, self._next(0))]
-        colour[0] = GREY
+        colour[0] = grey
         trail: list[int] = []
         while stack:
             state, following = stack[-1]
             for action, after in following:
-                if colour[after] == GREY:
+                if colour[after] == grey:
                     self._report_cycle([s for s, _ in stack], trail, action, after)
                     return None
-                if colour[after] == WHITE:
-                    colour[after] = GREY
+                if colour[after] == white:
+                    colour[after] = grey
                     trail.append(action)
                     stack.append((after, self._next(after)))
                     break
             else:
-                colour[state] = BLACK
+                colour[state] = black
                 order.append(state)
                 stack.pop()
                 if trail:
@@ -617,7 +633,9 @@ class _Linker:
         value = self.actions[step.action].labels[outcome]
         self.report.error(
             "F063",
-            f"where `{member.branch.term.text}` turns out to be {value!r}, nothing leads on to the target".replace("'", '"'),
+            f"where `{member.branch.term.text}` turns out to be {value!r}, nothing leads on to the target".replace(
+                "'", '"'
+            ),
             member.source,
             member.branch.span,
             f"add a node that takes that outcome, or write `branch {member.branch.term.text} else reject`",
@@ -669,14 +687,19 @@ class _Linker:
                 way = _way_to(linked, state)
                 assert self.graph.emit is not None
                 span = next(
-                    (u.span for t in self.graph.emit.turns for u in t.text.uses if u.struct == term.structs[0]),
+                    (
+                        u.span
+                        for t in self.graph.emit.turns
+                        for u in t.text.uses
+                        if u.struct == term.structs[0]
+                    ),
                     self.graph.emit.span,
                 )
                 self.report.error(
                     "F067",
                     f"`emit` shows `{term.text}`, and nothing guarantees it at the end of {' → '.join([SOURCE, *way, TARGET])}",
                     self.graph.source,
-                    span if isinstance(span, Span) else self.graph.emit.span,
+                    span,
                     f"write `to {', '.join(sorted({*self.graph.targets, term.structs[0]}))}`, or emit something else",
                 )
                 good = False

@@ -25,7 +25,15 @@ from dataforge.actions.call import CallFailed
 from dataforge.actions.context import Rejected, RowContext
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import broken
-from dataforge.errors import ContractBug, InputError, Interrupted, ModelError, RunError, SeedError, StorageError
+from dataforge.errors import (
+    ContractBug,
+    InputError,
+    Interrupted,
+    ModelError,
+    RunError,
+    SeedError,
+    StorageError,
+)
 from dataforge.models import connect
 from dataforge.models.binding import SelfJudging
 from dataforge.models.client import Backend, ModelSpec
@@ -113,7 +121,8 @@ def seed_files(plan: Plan, options: RunOptions) -> tuple[list[Path], Path]:
         return expand(options.seeds, Path.cwd()), Path.cwd()
     if not plan.graph.seeds:
         raise SeedError(
-            f"graph `{plan.graph.name}` names no seeds, and none are given", help="add --seeds PATH, or `seeds` to the graph"
+            f"graph `{plan.graph.name}` names no seeds, and none are given",
+            help="add --seeds PATH, or `seeds` to the graph",
         )
     return expand(plan.graph.seeds, plan.program.folder), plan.program.folder
 
@@ -134,7 +143,9 @@ class Filter:
             own = seed.fields.get(name) if len(self.graph.sources) > 1 or set(seed.fields) == {name} else None
             fields = own if isinstance(own, dict) else seed.fields
             try:
-                state[name] = struct.model.model_validate({k: v for k, v in fields.items() if k in struct.fields})
+                state[name] = struct.model.model_validate(
+                    {k: v for k, v in fields.items() if k in struct.fields}
+                )
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
                 self._note(seed, f"{name}.{'.'.join(map(str, first['loc']))}: {first['msg']}")
@@ -182,7 +193,9 @@ class Run:
         self.options = options
         self.progress = progress
         self.stop = stop
-        self.specs, self.self_judging = bind_models(plan, options.models_file, os.environ if environ is None else environ)
+        self.specs, self.self_judging = bind_models(
+            plan, options.models_file, os.environ if environ is None else environ
+        )
         self.tokens = token_counter(plan.project.tokenizer)
         self.files, self.base = seed_files(plan, options)
         self.connector = connector
@@ -243,7 +256,9 @@ class Run:
         self.progress.begin(total, len(done), {n: f"{s.model} ({s.backend})" for n, s in self.specs.items()})
         # More rows than calls can be in flight would only grow old together: few at a time are finished sooner, and a
         # server that caches prefixes still has theirs.
-        width = max(1, min(self.options.concurrency, max((s.concurrency for s in self.specs.values()), default=1)))
+        width = max(
+            1, min(self.options.concurrency, max((s.concurrency for s in self.specs.values()), default=1))
+        )
         queue: asyncio.Queue[Job | None] = asyncio.Queue(maxsize=1)
         workers = [asyncio.create_task(self._work(queue, models, journal)) for _ in range(width)]
         attempted = 0
@@ -327,7 +342,9 @@ class Run:
             arrived, refused = await self.router.travel(context)
         except (ModelError, CallFailed) as error:
             reason = Reason(stage="run", code=error.code, message=error.message)
-            return Outcome(job.row, job.seed.id, "failed", (self.samples.rejected(job.seed, context, [], (), reason),))
+            return Outcome(
+                job.row, job.seed.id, "failed", (self.samples.rejected(job.seed, context, [], (), reason),)
+            )
         rows: list[Row] = []
         kept = False
         for traveller in arrived:
@@ -338,7 +355,9 @@ class Run:
                 refused.append((traveller, rejection))
         for traveller, why in refused:
             reason = Reason(stage=why.node, code=why.code, message=why.message)
-            rows.append(self.samples.rejected(job.seed, traveller.context, traveller.path, traveller.branch, reason))
+            rows.append(
+                self.samples.rejected(job.seed, traveller.context, traveller.path, traveller.branch, reason)
+            )
         return Outcome(job.row, job.seed.id, "kept" if kept else "rejected", tuple(rows))
 
     def _summary(self, journal: Journal, models: Models, began: float, resumed: int) -> RunSummary:

@@ -75,7 +75,9 @@ class Models:
         self._backends: dict[str, asyncio.Task[Backend]] = {}
         self._under_way: dict[str, asyncio.Future[ChatReply]] = {}
 
-    async def call(self, row: int, model: a.Model, request: ChatRequest, node: str, purpose: Purpose) -> ChatReply:
+    async def call(
+        self, row: int, model: a.Model, request: ChatRequest, node: str, purpose: Purpose
+    ) -> ChatReply:
         """Ask a model, once for each distinct request.
 
         Raises:
@@ -102,7 +104,16 @@ class Models:
             started = time.time()
             reply = await backend.complete(request)
             record = CallRecord(
-                key, row, node, model.name, spec.weights, purpose, _as_json(request), reply, started, time.time()
+                key,
+                row,
+                node,
+                model.name,
+                spec.weights,
+                purpose,
+                _as_json(request),
+                reply,
+                started,
+                time.time(),
             )
             await self.journal.put_call(record)
             future.set_result(reply)
@@ -133,7 +144,9 @@ class Models:
             await backend.ping()
         except ModelError as error:
             await backend.close()
-            raise InputError(f"model `{spec.name}` does not answer: {error.message}", code=error.code, help=error.help) from error
+            raise InputError(
+                f"model `{spec.name}` does not answer: {error.message}", code=error.code, help=error.help
+            ) from error
         return backend
 
     async def close(self) -> None:

@@ -105,7 +105,9 @@ class Router:
         outer = traveller.context
         failing = broken(graph.where, outer.state, outer.tokens)
         if failing:
-            raise ContractBug(f"graph `{name}` was linked where its `from` does not hold: {'; '.join(failing)}")
+            raise ContractBug(
+                f"graph `{name}` was linked where its `from` does not hold: {'; '.join(failing)}"
+            )
         inner = outer.fork({struct: outer.state[struct] for struct in graph.sources})
         walk = self.walks[name].walk(outer.row, name, *traveller.branch)
         guest = Traveller(inner, walk, traveller.path, traveller.branch)
@@ -115,6 +117,8 @@ class Router:
                 raise guest.rejection
         failing = broken(graph.goal, guest.context.state, outer.tokens)
         if failing:
-            raise ContractBug(f"graph `{name}` reached its target where `to` does not hold: {'; '.join(failing)}")
+            raise ContractBug(
+                f"graph `{name}` reached its target where `to` does not hold: {'; '.join(failing)}"
+            )
         state = {**outer.state, **{struct: guest.context.state[struct] for struct in graph.targets}}
         traveller.context = guest.context.fork(state)

@@ -86,7 +86,10 @@ class Samples:
             path=list(path),
             seed_id=seed.id,
             seed_source=seed.source,
-            models=[ModelUse(role=name, name=spec.model, weights=spec.weights) for name, spec in sorted(used.items())],
+            models=[
+                ModelUse(role=name, name=spec.model, weights=spec.weights)
+                for name, spec in sorted(used.items())
+            ],
             verdicts=[v for v in context.verdicts if kind == "final" or v.node == node],
             thinking="on" if reasoned else "off" if told_off else None,
             tokens=sum(self.tokens(m.content) + self.tokens(m.reasoning_content or "") for m in messages),
@@ -107,7 +110,9 @@ class Samples:
                 items = [v.model_dump() if isinstance(v, BaseModel) else v for v in value or ()]  # type: ignore[attr-defined]
                 messages = [Message.model_validate(item) for item in items]
             except ValidationError as error:
-                raise Rejected(graph, "R110", f"{emit.messages.text} holds no chat messages: {error.errors()[0]['msg']}") from error
+                raise Rejected(
+                    graph, "R110", f"{emit.messages.text} holds no chat messages: {error.errors()[0]['msg']}"
+                ) from error
             if not messages:
                 raise Rejected(graph, "R110", f"{emit.messages.text} is empty")
             return [m.model_copy(update={"train": m.role == "assistant"}) for m in messages]
@@ -117,7 +122,9 @@ class Samples:
                 content = render(turn.text, context.state, {})
             except TemplateTooLarge as error:
                 raise Rejected(graph, "R105", str(error)) from error
-            reasoning = turn.reasoning.value(context.state, self.tokens) if turn.reasoning is not None else None
+            reasoning = (
+                turn.reasoning.value(context.state, self.tokens) if turn.reasoning is not None else None
+            )
             found.append(
                 Message(
                     role=turn.role,

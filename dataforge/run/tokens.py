@@ -18,14 +18,16 @@ def token_counter(name: str) -> TokenCounter:
         from tokenizers import Tokenizer
     except ImportError as error:
         raise ProjectError(
-            f"the tokenizer {name} needs the `tokenizers` package", help="pip install 'dataforge-compiler[local]'"
+            f"the tokenizer {name} needs the `tokenizers` package",
+            help="pip install 'dataforge-compiler[local]'",
         ) from error
     try:
         tokenizer = Tokenizer.from_file(name)
     except Exception as error:
         # The package raises bare exceptions of its own for every kind of damage.
         raise ProjectError(
-            f"the tokenizer {name} cannot be read: {error}", help="name a Hugging Face tokenizer.json, or `simple`"
+            f"the tokenizer {name} cannot be read: {error}",
+            help="name a Hugging Face tokenizer.json, or `simple`",
         ) from error
 
     def count(text: str) -> int:

@@ -12,7 +12,7 @@ LIMIT_BYTES = 16 * 1024 * 1024
 """The longest record that is read: more text than any model takes, so a longer one is a file of another kind."""
 
 
-class Flaw(Exception):  # noqa: N818 - what it tells of is no error until it has a file's name
+class Flaw(Exception):
     """Something wrong inside one seed file.
 
     Args:
