@@ -1,0 +1,1 @@
+"""From weights to scores: evaluations over one OpenAI-compatible endpoint. Not part of this release: nothing is here yet."""

@@ -191,7 +191,8 @@ class Negation:
     item: Expr
 
     def __str__(self) -> str:
-        return f"not ({self.item})"
+        text = str(self.item)
+        return f"not {text}" if isinstance(self.item, Atom) and " or " not in text else f"not ({text})"
 
 
 Expr = Atom | All | AnyOf | Negation

@@ -157,7 +157,7 @@ def _report_syntax(source: Source, text: str, base: int, error: UnexpectedInput,
         return
     assert isinstance(error, UnexpectedToken)
     token = error.token
-    accepted = sorted(error.accepts or error.expected)
+    accepted = sorted(error.accepts or error.expected or ())
     keywords = sorted(t.lower() for t in accepted if t not in _TERMINALS and t.isalpha())
     if token.type == "$END":
         unclosed = _last_unclosed(text)
@@ -190,7 +190,7 @@ def _report_syntax(source: Source, text: str, base: int, error: UnexpectedInput,
 def _report_characters(
     source: Source, text: str, base: int, error: UnexpectedCharacters, report: Report
 ) -> None:
-    at = error.pos_in_stream or 0
+    at = max(0, error.pos_in_stream)
     span = Span(base + at, base + at + 1)
     char = text[at] if at < len(text) else ""
     if text.startswith('"""', at):
