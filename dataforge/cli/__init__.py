@@ -1,19 +1,24 @@
 """The command line: one file a command in this folder, thin; this one finds them and is the only error boundary.
 
-A command module defines `register(app)`. Commands import what they need when they run, so that `dataforge --help` and
-shell completion stay quick. Exit codes: 0 done, 1 done but something failed, 2 wrong input, 3 interrupted.
+A command module defines `register(app)`; the files that start with an underscore are no commands. Commands import what
+they need when they run, so that `dataforge --help` and shell completion stay quick. Exit codes: 0 done, 1 done but
+something failed, 2 wrong input, 3 interrupted and resumable.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
+import io
 import os
 import pkgutil
 import sys
-from typing import TYPE_CHECKING, Any
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
+
+from dataforge.cli._terminal import print_json, printable, say
 
 if TYPE_CHECKING:
     from dataforge.errors import DataForgeError
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="dataforge",
     help="A declarative compiler for synthetic data: typed contracts in, a judged corpus out.",
+    epilog="Start with: `dataforge init my-corpus`, or `dataforge compile graphs/quickstart.forge`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -30,7 +36,6 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _root(
-    context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
 ) -> None:
     if version:
@@ -46,21 +51,44 @@ def _commands() -> None:
             importlib.import_module(f"{__name__}.{module.name}").register(app)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; every outcome is an exit code."""
     from dataforge.errors import DataForgeError
 
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a glyph is no reason to fail
     _commands()
-    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        _check_text(arguments)
         app(arguments)
     except DataForgeError as error:
-        _tell(error, as_json="--json" in arguments)
+        try:
+            _tell(error, as_json="--json" in arguments)
+        except BrokenPipeError:
+            _drop_stdout()
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has gone: nothing is left to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         sys.exit(1)
+    except Exception:  # noqa: BLE001 - the boundary: whatever arrives here is ours, and must say so
+        traceback.print_exc()
+        say("\nThis is a bug of DataForge, not of your input. Please report it with the lines above.", err=True)
+        sys.exit(1)
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are no text: a plan and a corpus could not record them."""
+    from dataforge.errors import InputError
+
+    for argument in arguments:
+        if not argument.isascii() and argument.encode("utf-8", "surrogateescape") != argument.encode(
+            "utf-8", "replace"
+        ):
+            raise InputError(
+                f"the argument `{argument}` is not UTF-8 text", code="R033", help="rename the file, or its folder"
+            )
 
 
 def _tell(error: DataForgeError, *, as_json: bool) -> None:
@@ -68,16 +96,18 @@ def _tell(error: DataForgeError, *, as_json: bool) -> None:
 
     if as_json:
         if isinstance(error, CompileError):
-            document: dict[str, Any] = {"diagnostics": [d.to_json() for d in error.diagnostics]}
+            print_json({"diagnostics": [d.to_json() for d in error.diagnostics]})
         else:
-            document = {"error": error.to_json()}
-        typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+            print_json({"error": error.to_json()})
         return
-    typer.echo(printable(str(error)), err=True)
+    say(str(error), err=True)
     if error.help and not isinstance(error, CompileError):
-        typer.echo(printable(f"  help: {error.help}"), err=True)
+        say(f"  help: {error.help}", err=True)
 
 
-def printable(text: str) -> str:
-    """Text that cannot steer a terminal: control characters shown, not sent."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+def _drop_stdout() -> None:
+    """Whoever read our output has gone: nothing is left to say, and nobody to say it to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+__all__ = ["app", "main", "printable"]

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from dataforge.cli._terminal import few, print_bytes, say
+
 if TYPE_CHECKING:
     from dataforge.plan.artifact import Plan
+
+MOST_NODES_SHOWN = 60
 
 
 def register(app: typer.Typer) -> None:
@@ -29,62 +33,80 @@ def compile_(
     """Check a program, link its graph, and show the plan.
 
     Example: `dataforge compile graphs/quickstart.forge -o plan.json`
+
+    With `--no-python` the file can name no Python module, so that a stranger's file can be read safely.
     """
     from dataforge.plan.artifact import open_plan
 
+    if output is not None:
+        _check_writable(output)
     plan = open_plan(file, graph=graph, python=python)
+    show_warnings(plan)
     if output is not None:
         from dataforge.corpus.layout import write_durably
 
         write_durably(output, plan.json().encode())
     if as_json:
-        typer.echo(plan.json(), nl=False)
+        print_bytes(plan.json())
         return
-    show_warnings(plan)
     _show(plan)
     if output is not None:
-        typer.echo(f"\nplan written to {output}")
+        say(f"\nplan written to {output}")
 
 
 def show_warnings(plan: Plan) -> None:
     """The compiler's warnings, on stderr."""
-    from dataforge.cli import printable
-
     for warning in plan.warnings:
-        typer.echo(printable(warning.render()) + "\n", err=True)
+        say(warning.render() + "\n", err=True)
+
+
+def _check_writable(path: Path) -> None:
+    """See before the work that its result can be written."""
+    from dataforge.errors import OutputError
+
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder", code="R021", help="give -o the name of a file, such as plan.json")
+    if not path.parent.is_dir():
+        raise OutputError(
+            f"{path} cannot be written: there is no folder {path.parent}",
+            code="R021",
+            help=f"make it with `mkdir -p {path.parent}`, or choose another -o",
+        )
 
 
 def _show(plan: Plan) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from dataforge.cli._terminal import printable
     from dataforge.domain.actions import Node
     from dataforge.plan.artifact import conjuncts
     from dataforge.plan.link import SOURCE, TARGET
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     linked, graph = plan.linked, plan.graph
-    console.print(Text(graph.name, style="bold"), Text(graph.doc.split("\n")[0], style="dim"))
-    console.print(
-        f"{short_count(linked.paths)} paths, walk {graph.law}; {len(linked.vertices)} vertices, {linked.edge_count} edges"
-    )
-    console.print(f"plan {plan.hash}\n")
+
+    def line(*parts: tuple[str, str]) -> None:
+        console.print(Text.assemble(*((printable(text), style) for text, style in parts)), soft_wrap=True)
+
+    line((graph.name, "bold"), ("  " + " ".join(graph.doc.split()), "dim"))
+    counts = f"{_count(linked.paths, 'path')}, {_count(len(linked.vertices), 'vertex', 'vertices')}"
+    line((f"{counts}, {_count(linked.edge_count, 'edge')}; walk {graph.law}", ""))
+    line((f"plan {plan.hash}\n", ""))
     after: dict[str, list[str]] = {}
     for one, other in linked.name_edges:
         after.setdefault(one, []).append(other)
 
     def block(name: str, lines: list[tuple[str, list[str]]]) -> None:
-        console.print(Text(name, style="bold"))
+        line((name, "bold"))
         for word, parts in lines:
             said = [part for part in parts if part and part != "true"]
             if said:
-                console.print(
-                    Text(f"  {word:<6} ", style="dim").append(", ".join(said), style="not dim"),
-                    soft_wrap=True,
-                )
+                line((f"  {word:<6} ", "dim"), (few(said), ""))
 
     block(SOURCE, [("gives", [*graph.sources, *conjuncts(graph.where)]), ("then", after.get(SOURCE, []))])
-    for name in sorted({linked.actions[v.action].name for v in linked.vertices}):
+    names = list(dict.fromkeys(linked.actions[v.action].name for v in linked.vertices))
+    for name in names[:MOST_NODES_SHOWN]:
         member = graph.members[name]
         if isinstance(member, Node):
             needs = [*member.takes, *conjuncts(member.pre)]
@@ -93,19 +115,24 @@ def _show(plan: Plan) -> None:
             needs = [*member.sources, *conjuncts(member.where)]
             gives = [*member.targets, *conjuncts(member.goal)]
         block(name, [("needs", needs), ("gives", gives), ("then", after.get(name, []))])
+    if len(names) > MOST_NODES_SHOWN:
+        line((f"… and {len(names) - MOST_NODES_SHOWN:,} more nodes; --json has them all", "dim"))
     block(TARGET, [("needs", [*graph.targets, *conjuncts(graph.goal)])])
-    for name, reason in sorted(linked.cut.items()):
-        console.print(Text(f"cut: {name}: {reason}", style="yellow"), soft_wrap=True)
-    models = ", ".join(f"{name} ({model.kind})" for name, model in plan.program.models.items())
-    console.print(Text(f"\nmodels: {models or 'none'}"), soft_wrap=True)
+    for name, reason in sorted(linked.cut.items())[:MOST_NODES_SHOWN]:
+        line((f"cut: {name}: {reason}", "yellow"))
+    models = few(f"{name} ({model.kind})" for name, model in plan.program.models.items())
+    line((f"\nmodels: {models or 'none'}", ""))
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{short_count(number)} {one if number == 1 else many or one + 's'}"
 
 
 def short_count(number: int) -> str:
     """A count for people: exact while it is short."""
-    return (
-        f"{number:,}"
-        if number < 10**9
-        else f"{number:.3e}"
-        if number < 10**300
-        else f"1e{len(str(number)) - 1}"
-    )
+    if number < 10**9:
+        return f"{number:,}"
+    digits = number.bit_length() * 30103 // 100000  # of 10, at most one too few
+    if digits < 300:
+        return f"{number:.3e}"
+    return f"1e{digits}"

@@ -3,39 +3,60 @@
 from __future__ import annotations
 
 import importlib.resources
+import shlex
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import typer
+
+from dataforge.cli._terminal import print_json, say
 
 
 def register(app: typer.Typer) -> None:
     app.command("init")(init)
 
 
-def init(directory: Path = typer.Argument(Path(), help="Where; the current folder by default.")) -> None:
+def init(
+    directory: Path = typer.Argument(Path(), help="Where; the current folder by default."),
+    as_json: bool = typer.Option(False, "--json", help="Print what was made as JSON."),
+) -> None:
     """Make a new project that compiles and runs as it is.
 
     Example: `dataforge init my-corpus && dataforge run my-corpus/hello.forge`
     """
     from dataforge.corpus.layout import storing
-    from dataforge.errors import OutputError
 
     starter = dict(_files(importlib.resources.files("dataforge") / "starter"))
-    taken = [name for name in starter if (directory / name).exists()]
-    if taken:
-        raise OutputError(
-            f"{directory / taken[0]} exists already",
-            code="R025",
-            help="choose an empty folder: nothing is overwritten",
-        )
+    _check_free(directory, starter)
     with storing(directory):
         for name, source in starter.items():
             target = directory / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
-            typer.echo(f"made {target}")
-    typer.echo(f"\ntry: dataforge run {directory / 'hello.forge'} --rows 4 --out {directory / 'out'}")
+    if as_json:
+        print_json({"directory": str(directory), "files": list(starter)})
+        return
+    for name in starter:
+        say(f"made {directory / name}")
+    file, out = (shlex.quote(str(directory / name)) for name in ("hello.forge", "out"))
+    say(f"\nsee what it does: dataforge compile {file}\nand run it:       dataforge run {file} --rows 4 --out {out}")
+
+
+def _check_free(directory: Path, starter: dict[str, Traversable]) -> None:
+    """Refuse before the first file is written, where any is in the way."""
+    from dataforge.errors import OutputError
+
+    for name in starter:
+        target = directory / name
+        for above in target.parents:
+            if above.exists() and not above.is_dir():
+                raise OutputError(
+                    f"{above} is in the way: it is a file", code="R025", help="choose another name for the project"
+                )
+        if target.is_dir() or (target.exists() and target.stat().st_size):
+            raise OutputError(
+                f"{target} exists already", code="R025", help="choose an empty folder: nothing is overwritten"
+            )
 
 
 def _files(folder: Traversable, prefix: str = "") -> list[tuple[str, Traversable]]:

@@ -82,12 +82,13 @@ class Surroundings:
     ) -> Template | None:
         """A prompt, written in place or in a file, checked."""
         if not text.is_file:
-            return check(text.value, structs, variables, self.source, text.span, self.report)
+            return check(text.value, structs, variables, self.source, text.span, self.report, self.scope.broken)
         source = self.read_text(text.value, text.span)
         if source is None:
             return None
         body = source.text.removesuffix("\n")
-        return check(body, structs, variables, source, Span(0, len(source.text)), self.report)
+        whole = Span(0, len(source.text))
+        return check(body, structs, variables, source, whole, self.report, self.scope.broken)
 
     def function(self, target: s.Literal) -> Callable[..., Any] | None:
         """The Python function that a clause names, or None after a report."""
@@ -274,6 +275,7 @@ class NodeResolver:
         if target is None:
             return
         if target[0] not in self.draft.takes:
+            self.draft.writes[target] = ref.span  # so that nobody complains that it is never set
             self.error(
                 "F046",
                 f"`{target[0]}` is not taken, so there is nothing of it to keep",

@@ -11,7 +11,7 @@ import enum
 import hashlib
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +113,7 @@ def check(
     source: Source,
     span: Span,
     report: Report,
+    broken: Collection[str] = (),
 ) -> Template | None:
     """Check a template; None after reports.
 
@@ -122,8 +123,9 @@ def check(
         variables: other names.
         source, span: where the text stands, for messages.
         report: where complaints go.
+        broken: names whose declaration was wrong: uses of them raise no further complaint.
     """
-    checker = _Checker(structs, variables, source, span, report)
+    checker = _Checker(structs, variables, source, span, report, broken)
     if "{%" not in text and "{#" not in text:
         matches = list(_PLAIN.finditer(text))
         if len(matches) == text.count("{{") == text.count("}}"):
@@ -157,7 +159,9 @@ class _Checker:
         source: Source,
         span: Span,
         report: Report,
+        broken: Collection[str],
     ) -> None:
+        self.broken = broken
         self.structs = structs
         self.variables = variables
         self.source = source
@@ -338,6 +342,9 @@ class _Checker:
         struct = self.structs.get(head)
         if struct is None:
             if head in _RESERVED and not rest:
+                return None
+            if head in self.broken:
+                self.failed = True
                 return None
             self.unknown(
                 dotted,

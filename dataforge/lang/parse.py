@@ -615,6 +615,9 @@ class _Builder:
             parts = (sys.intern(value),)
         return s.Ref(parts, self._span(token))
 
+    def word(self, c: list[Token]) -> Token:
+        return c[0]
+
     def text_file(self, c: list[Token]) -> s.Text:
         return s.Text(self._text(c[0]), True, self._span(c[0]))
 

@@ -1,0 +1,52 @@
+"""What the command line writes: text that cannot steer a terminal, and JSON that is the same bytes everywhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+
+# Line ends and tabs are layout. Of the other characters without a glyph, only spaces may pass: controls could rewrite
+# what is on the screen, bidirectional overrides its order, and surrogates cannot be encoded.
+_SHOWN_AS_IS = frozenset("\n\t")
+
+
+def printable(text: str) -> str:
+    """The text with every character that could steer a terminal, or mislead its reader, shown as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c in _SHOWN_AS_IS or c.isprintable() or unicodedata.category(c) == "Zs" else _escape(c) for c in text
+    )
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """A line for people, on stdout or stderr."""
+    typer.echo(printable(text), err=err)
+
+
+def print_json(document: Any, *, indent: int | None = 2) -> None:
+    """A document for machines, on stdout."""
+    print_bytes(json.dumps(document, ensure_ascii=False, indent=indent) + "\n")
+
+
+def print_bytes(text: str) -> None:
+    """Text on stdout as UTF-8, whatever the locale says; a lone surrogate becomes its JSON escape."""
+    sys.stdout.flush()
+    typer.echo(text.encode("utf-8", "backslashreplace"), nl=False)
+
+
+def few(words: Iterable[str], most: int = 12) -> str:
+    """A list for people, cut where it would fill the screen."""
+    listed = list(words)
+    more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
