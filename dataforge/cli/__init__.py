@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a glyph is no reason to fail
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal that lacks a glyph is no reason to fail
     _commands()
     try:
         _check_text(arguments)
@@ -74,7 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except Exception:  # noqa: BLE001 - the boundary: whatever arrives here is ours, and must say so
         traceback.print_exc()
-        say("\nThis is a bug of DataForge, not of your input. Please report it with the lines above.", err=True)
+        say(
+            "\nThis is a bug of DataForge, not of your input. Please report it with the lines above.",
+            err=True,
+        )
         sys.exit(1)
 
 
@@ -83,11 +88,11 @@ def _check_text(arguments: Sequence[str]) -> None:
     from dataforge.errors import InputError
 
     for argument in arguments:
-        if not argument.isascii() and argument.encode("utf-8", "surrogateescape") != argument.encode(
-            "utf-8", "replace"
-        ):
+        if any("\ud800" <= char <= "\udfff" for char in argument):
             raise InputError(
-                f"the argument `{argument}` is not UTF-8 text", code="R033", help="rename the file, or its folder"
+                f"the argument `{argument}` is not UTF-8 text",
+                code="R033",
+                help="rename the file, or its folder",
             )
 
 

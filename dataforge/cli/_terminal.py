@@ -20,7 +20,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        c if c in _SHOWN_AS_IS or c.isprintable() or unicodedata.category(c) == "Zs" else _escape(c) for c in text
+        c if c in _SHOWN_AS_IS or c.isprintable() or unicodedata.category(c) == "Zs" else _escape(c)
+        for c in text
     )
 
 

@@ -65,7 +65,9 @@ def _check_writable(path: Path) -> None:
     from dataforge.errors import OutputError
 
     if path.is_dir():
-        raise OutputError(f"{path} is a folder", code="R021", help="give -o the name of a file, such as plan.json")
+        raise OutputError(
+            f"{path} is a folder", code="R021", help="give -o the name of a file, such as plan.json"
+        )
     if not path.parent.is_dir():
         raise OutputError(
             f"{path} cannot be written: there is no folder {path.parent}",

@@ -39,7 +39,9 @@ def init(
     for name in starter:
         say(f"made {directory / name}")
     file, out = (shlex.quote(str(directory / name)) for name in ("hello.forge", "out"))
-    say(f"\nsee what it does: dataforge compile {file}\nand run it:       dataforge run {file} --rows 4 --out {out}")
+    say(
+        f"\nsee what it does: dataforge compile {file}\nand run it:       dataforge run {file} --rows 4 --out {out}"
+    )
 
 
 def _check_free(directory: Path, starter: dict[str, Traversable]) -> None:
@@ -51,7 +53,9 @@ def _check_free(directory: Path, starter: dict[str, Traversable]) -> None:
         for above in target.parents:
             if above.exists() and not above.is_dir():
                 raise OutputError(
-                    f"{above} is in the way: it is a file", code="R025", help="choose another name for the project"
+                    f"{above} is in the way: it is a file",
+                    code="R025",
+                    help="choose another name for the project",
                 )
         if target.is_dir() or (target.exists() and target.stat().st_size):
             raise OutputError(

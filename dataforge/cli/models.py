@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from dataforge.cli._terminal import print_json, say
+
+if TYPE_CHECKING:
+    from dataforge.models.client import ModelSpec
 
 
 def register(app: typer.Typer) -> None:
@@ -17,13 +22,14 @@ def register(app: typer.Typer) -> None:
 
 def models(
     file: Path | None = typer.Argument(
-        None, help="A `.forge` file; without one, the defaults of this folder's project."
+        None, help="A `.forge` file or a plan; without one, the defaults of this folder's project."
     ),
     bindings: Path | None = typer.Option(None, "--models", help="A file of [models.NAME] tables."),
+    graph: str | None = typer.Option(None, help="Which graph, where the file has several."),
     ping: bool = typer.Option(False, "--ping", help="Ask each whether it answers."),
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> None:
-    """Show the bindings of models; exit code 1 where a pinged one does not answer.
+    """Show what models are bound to; exit code 1 where a pinged one does not answer.
 
     Example: `dataforge models graphs/quickstart.forge --ping`
     """
@@ -34,54 +40,57 @@ def models(
         from dataforge.plan.artifact import open_plan
         from dataforge.run.models import bind_models
 
-        specs, _ = bind_models(open_plan(file), bindings, os.environ)
+        specs, _ = bind_models(open_plan(file, graph=graph), bindings, os.environ)
     else:
-        specs = bind(
-            [("generator", "generator", {}), ("judge", "judge", {})],
-            load_project(Path.cwd()),
-            bindings,
-            os.environ,
-        )
-    found: dict[str, dict[str, Any]] = {
-        name: {
-            "kind": s.kind,
-            "model": s.model,
-            "weights": s.weights,
-            "backend": s.backend,
-            "origin": s.origin,
-        }
-        for name, s in sorted(specs.items())
-    }
+        defaults: list[tuple[str, Any, dict[str, Any]]] = [
+            (kind, kind, {}) for kind in ("generator", "judge")
+        ]
+        specs = bind(defaults, load_project(Path.cwd()), bindings, os.environ)
+    found = {name: _described(spec) for name, spec in sorted(specs.items())}
     if ping:
-        answers = asyncio.run(_ping(specs))
-        for name, (good, word) in answers.items():
+        for name, (good, word) in asyncio.run(_ping(specs)).items():
             found[name] |= {"answers": good, "says": word}
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        print_json(found)
     else:
-        from dataforge.cli import printable
-
         for name, told in found.items():
-            typer.echo(
-                printable(
-                    f"{name} ({told['kind']}): {told['model']} by {told['backend']}, from {told['origin']}"
-                )
-            )
-            if told["weights"] != told["model"]:
-                typer.echo(printable(f"  weights: {told['weights']}"))
-            if ping:
-                typer.echo(
-                    printable(f"  {'answers' if told['answers'] else 'does not answer'}: {told['says']}")
-                )
+            _show(name, told)
     if ping and not all(told["answers"] for told in found.values()):
         raise typer.Exit(1)
 
 
-async def _ping(specs: Any) -> dict[str, tuple[bool, str]]:
+def _described(spec: ModelSpec) -> dict[str, Any]:
+    """A binding as people and machines may see it. Keys are never read, only the name of their variable is told."""
+    described = {
+        "kind": spec.kind,
+        "model": spec.model,
+        "weights": spec.weights,
+        "backend": spec.backend,
+        "origin": spec.origin,
+    }
+    places = {
+        key: str(spec.options[key]) for key in ("base_url", "api_key_env", "path") if key in spec.options
+    }
+    return described | places
+
+
+def _show(name: str, told: Mapping[str, Any]) -> None:
+    say(f"{name} ({told['kind']}): {told['model']} by {told['backend']}, from {told['origin']}")
+    if "base_url" in told or "path" in told:
+        say(f"  at {told.get('base_url') or told['path']}")
+    if "api_key_env" in told:
+        say(f"  with the key in {told['api_key_env']}")
+    if told["weights"] != told["model"]:
+        say(f"  weights: {told['weights']}")
+    if "answers" in told:
+        say(f"  {'answers' if told['answers'] else 'does not answer'}: {told['says']}")
+
+
+async def _ping(specs: Mapping[str, ModelSpec]) -> dict[str, tuple[bool, str]]:
     from dataforge.errors import DataForgeError
     from dataforge.models import connect
 
-    async def one(spec: Any) -> tuple[bool, str]:
+    async def one(spec: ModelSpec) -> tuple[bool, str]:
         try:
             backend = connect(spec)
             try:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shlex
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperCommand
+
+from dataforge.cli._terminal import print_json, say
 
 if TYPE_CHECKING:
     from dataforge.plan.artifact import Plan
@@ -19,14 +22,37 @@ if TYPE_CHECKING:
     from dataforge.run.progress import Progress
 
 
+class SeedsCommand(TyperCommand):
+    """`--seeds` takes all paths up to the next option, since a shell turns `seeds/*.txt` into several."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, spread(args, "--seeds"))
+
+
+def spread(arguments: Sequence[str], option: str) -> list[str]:
+    """`--seeds a b` as `--seeds a --seeds b`."""
+    found: list[str] = []
+    values: int | None = None  # how many the option has had so far; None where the last option was another
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return [*found, *arguments[place:]]
+        if argument.startswith("-"):
+            values = 0 if argument == option else None
+        elif values is not None:
+            found += [option] if values else []
+            values += 1
+        found.append(argument)
+    return found
+
+
 def register(app: typer.Typer) -> None:
-    app.command("run")(run)
+    app.command("run", cls=SeedsCommand)(run)
 
 
 def run(
-    file: Path = typer.Argument(..., help="A `.forge` file or a plan document."),
+    file: Path = typer.Argument(..., help="A `.forge` file or a plan document; before --seeds."),
     seeds: list[str] = typer.Option(
-        [], "--seeds", help="Seed files, folders or globs; they replace the graph's own."
+        [], "--seeds", help="Seed files, folders or globs, one or more; they replace the graph's own."
     ),
     rows: int | None = typer.Option(None, min=1, help="How many rows to attempt; all by default."),
     walks: int = typer.Option(1, min=1, help="Walks a seed."),
@@ -40,29 +66,28 @@ def run(
     max_failures: int = typer.Option(
         0, min=0, help="Rows that may be lost to errors before the exit code is 1."
     ),
-    on: str = typer.Option("local", help="Where to run: local."),
+    on: str = typer.Option("local", help="Where to run; `local` is what this version has."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be done; ask no model."),
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Walk seeds through a graph into a judged corpus. Started again on the same --out, it resumes.
 
     Example: `dataforge run graphs/quickstart.forge --rows 40 --out out/quickstart`
+
+    Ctrl-C stops taking rows and waits for the calls in flight; a second one leaves them. Either way the same command
+    goes on from there.
     """
     from dataforge.cli.compile import show_warnings
-    from dataforge.errors import InputError
     from dataforge.plan.artifact import open_plan
     from dataforge.run.engine import RunOptions
     from dataforge.run.engine import dry_run as look_ahead
 
     if on != "local":
-        raise InputError(
-            f"there is no engine `{on}` in this version",
-            code="R002",
-            help="leave out --on, or write --on local",
+        raise typer.BadParameter(
+            f"this version runs on this machine only; `{on}` is not there yet", param_hint="--on"
         )
     plan = open_plan(file, graph=graph)
-    if not as_json:
-        show_warnings(plan)
+    show_warnings(plan)
     options = RunOptions(
         out=out or Path("out") / plan.graph.name,
         seeds=tuple(seeds),
@@ -75,7 +100,10 @@ def run(
     )
     if dry_run:
         found = look_ahead(plan, options)
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2) if as_json else _plain(found))
+        if as_json:
+            print_json(found)
+        else:
+            _show_ahead(found)
         return
     from dataforge.cli._progress import terminal_progress
     from dataforge.run.progress import Progress
@@ -84,7 +112,7 @@ def run(
     command = shlex.join(["dataforge", *sys.argv[1:]])
     summary = asyncio.run(_run(plan, options, progress, command))
     if as_json:
-        typer.echo(json.dumps(asdict(summary) | {"out": str(options.out)}, ensure_ascii=False, indent=2))
+        print_json(asdict(summary) | {"plan": plan.hash, "out": str(options.out)})
     else:
         _show(summary, options, command)
     if summary.interrupted:
@@ -95,65 +123,78 @@ def run(
 
 async def _run(plan: Plan, options: RunOptions, progress: Progress, command: str) -> RunSummary:
     from dataforge.corpus.make import make_corpus
+    from dataforge.errors import Interrupted
 
     stop = asyncio.Event()
+    asked = 0
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(make_corpus(plan, options, progress, command=command, stop=stop))
 
     def interrupt() -> None:
-        if stop.is_set():
-            task.cancel()
-            return
+        nonlocal asked
+        asked += 1
         stop.set()
-        progress.note("stopping: waiting for the calls in flight (once more to leave them)")
+        if asked == 1:
+            progress.note("stopping: waiting for the calls in flight (once more to leave them)")
+        else:
+            task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
         loop.add_signal_handler(number, interrupt)
     try:
         return await task
     except asyncio.CancelledError:
-        from dataforge.errors import Interrupted
-
         raise Interrupted(
             f"stopped; what was finished is in {options.out}", help=f"to go on: {command}"
         ) from None
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in signals:
             loop.remove_signal_handler(number)
 
 
 def _show(summary: RunSummary, options: RunOptions, command: str) -> None:
-    echo = typer.echo
-    echo(
-        f"{summary.attempted} rows attempted = {summary.kept} kept + {summary.rejected} rejected + {summary.failed} lost to errors"
-        f" ({summary.filtered} seeds filtered, {summary.resumed} rows from an earlier start)"
+    from dataforge.run.reasons import MEANINGS
+
+    earlier = f", {summary.resumed:,} of them by an earlier start" if summary.resumed else ""
+    say(
+        f"{summary.attempted:,} rows attempted{earlier} = {summary.kept:,} kept + {summary.rejected:,} rejected"
+        f" + {summary.failed:,} lost to errors"
     )
     for word, found in (("rejected", summary.rejected_by), ("lost", summary.failed_by)):
         for code, number in sorted(found.items(), key=lambda item: (-item[1], item[0])):
-            echo(f"  {number:>6} {word}: {code} {_meaning(code)}")
-    echo(
-        f"{summary.calls} model calls ({summary.reused_calls} found in the journal), "
+            say(f"  {number:>6,} {word}: {code} {MEANINGS.get(code, '')}")
+    if summary.filtered:
+        say(f"{summary.filtered:,} seeds do not satisfy the graph's `from` and were not attempted")
+    say(
+        f"{summary.calls:,} model calls ({summary.reused_calls:,} more found in the journal), "
         f"{summary.completion_tokens:,} tokens written, {summary.prompt_tokens:,} read, {summary.wall_s:.1f} s"
     )
     if summary.interrupted:
-        echo(f"interrupted; to go on: {command}")
+        say(f"stopped before the end; to go on: {command}")
         return
-    echo(f"{summary.samples} training rows in {options.out}")
-    echo(f"look at them: dataforge show {shlex.quote(str(options.out))}")
+    out = shlex.quote(str(options.out))
+    say(f"\n{summary.samples:,} training rows in {options.out}\nlook at them:  dataforge show {out}")
+    if summary.rejected or summary.failed:
+        say(f"and at others: dataforge show {out} --rejected")
+    if summary.failed:
+        say(f"the rows that were lost to errors are tried again by: {command}")
 
 
-def _meaning(code: str) -> str:
-    from dataforge.run.reasons import MEANINGS
-
-    return MEANINGS.get(code, "")
-
-
-def _plain(found: dict[str, object]) -> str:
-    lines = []
-    for key, value in found.items():
-        if isinstance(value, dict):
-            lines.append(f"{key}:")
-            lines += [f"  {name}: {entry}" for name, entry in value.items()] or ["  none"]
-        elif value != []:
-            lines.append(f"{key}: {value}")
-    return "\n".join(lines)
+def _show_ahead(found: Mapping[str, Any]) -> None:
+    rows, files = found["rows"], found["seed_files"]
+    say(
+        f"{found['graph']}: {rows:,} rows from {files:,} seed file{'s' if files != 1 else ''}, {found['paths']} paths"
+    )
+    say(f"plan {found['plan']}")
+    if found["filtered"]:
+        say(f"{found['filtered']:,} seeds do not satisfy the graph's `from`")
+    say("\nnodes, and how many rows come by:")
+    for name, visits in found["visits"].items():
+        say(f"  {visits:>10,.0f}  {name}")
+    say("\nmodels, and how many calls at least (retries and judge rounds come on top):")
+    for name, model in found["models"].items():
+        calls = found["calls_at_least"].get(name, 0)
+        say(f"  {calls:>10,.0f}  {name}: {model['model']} by {model['backend']}, from {model['origin']}")
+    for line in found["self_judging"]:
+        say(f"self-judging, which the project allows: {line}")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dataforge.cli._terminal import print_json, printable, say
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from schemas.corpus import Row
 
 
@@ -35,64 +40,80 @@ def show(
     from dataforge.errors import InputError
 
     manifest = read_manifest(directory)
-    found = (
-        r
-        for r in read_rows(directory, rejected=rejected)
-        if (calls or row is not None or r.kind == "final") and (row is None or r.id.startswith(row))
-    )
+    found: Iterator[Row] = read_rows(directory, rejected=rejected)
+    if row is not None:
+        if not rejected:
+            found = itertools.chain(found, read_rows(directory, rejected=True))
+        found = (r for r in found if r.id.startswith(row))
+    elif not calls:
+        found = (r for r in found if r.kind == "final")
     shown = 0
+    console = None if as_json else _console()
     for item in itertools.islice(found, limit):
         shown += 1
-        if as_json:
-            typer.echo(json.dumps(item.model_dump(mode="json"), ensure_ascii=False))
+        if console is None:
+            print_json(item.model_dump(mode="json"), indent=None)
         else:
-            _panel(item)
+            console.print(_panel(item))
     if row is not None and not shown:
         raise InputError(
             f"no row of {directory} has an id that begins with {row}",
             code="R024",
             help="leave out --row to see ids",
         )
-    if not as_json:
-        rows = manifest["counts"]["rows"]
-        typer.echo(
-            f"{shown} shown; the corpus has {rows['final']} samples, {rows['call']} calls and {rows['rejected']} rejected rows"
-        )
+    if console is not None:
+        say(f"{shown} shown; {_counts(manifest)}")
 
 
-def _panel(row: Row) -> None:
-    from rich.console import Console, Group
+def _counts(manifest: dict[str, Any]) -> str:
+    rows = manifest["counts"]["rows"]
+    return f"the corpus has {rows['final']:,} samples, {rows['call']:,} calls and {rows['rejected']:,} rejected rows"
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def _panel(row: Row) -> Any:
+    """The row in a frame. Every text of it comes from models, seeds or strangers: none may steer the terminal."""
+    from rich.console import Group
     from rich.panel import Panel
     from rich.text import Text
 
-    from dataforge.cli import printable
+    def text(content: str, style: str = "") -> Text:
+        return Text(printable(content), style=style)
 
-    parts: list[Text] = [Text(f"{' → '.join(row.path) or row.node}   seed {row.seed_source}", style="dim")]
+    parts = [text(f"{' → '.join(row.path) or row.node}   seed {row.seed_source}", "dim")]
     for message in row.messages:
-        head = Text(
-            f"{message.role}{'' if message.train else ' (not trained)'}",
-            style="bold cyan" if message.train else "bold",
-        )
-        parts.append(head)
+        parts.append(text(message.role, "bold cyan" if message.train else "bold"))
         if message.reasoning_content:
-            parts.append(Text(printable(message.reasoning_content), style="dim italic"))
-        parts.append(Text(printable(message.content)))
+            parts.append(text(message.reasoning_content, "dim italic"))
+        parts.append(text(message.content))
+        parts.extend(text(json.dumps(call, ensure_ascii=False)) for call in message.tool_calls or ())
     for verdict in row.verdicts:
-        line = (
+        judged = (
             f"{verdict.node} round {verdict.round}: {verdict.criterion} {verdict.score:g}  {verdict.reason}"
         )
-        parts.append(Text(printable(line), style="green"))
+        parts.append(text(judged, "green"))
     if row.reason is not None:
-        reason = json.loads(row.reason)
-        parts.append(
-            Text(printable(f"{reason['code']} at {reason['stage']}: {reason['message']}"), style="red")
-        )
-    models = ", ".join(f"{m.role}={m.name}" for m in row.models)
-    Console(highlight=False).print(
-        Panel(
-            Group(*parts),
-            title=Text(f"{row.kind} {row.id}"),
-            subtitle=Text(printable(models)),
-            title_align="left",
-        )
+        parts.append(text(_reason(row.reason), "red"))
+    return Panel(
+        Group(*parts),
+        title=text(f"{row.kind} {row.id}"),
+        subtitle=text(", ".join(f"{m.role}={m.name}" for m in row.models)),
+        title_align="left",
     )
+
+
+def _reason(told: str) -> str:
+    from pydantic import ValidationError
+
+    from schemas.corpus import Reason
+
+    try:
+        reason = Reason.model_validate_json(told)
+    except ValidationError:
+        return told
+    return f"{reason.code} at {reason.stage}: {reason.message}"

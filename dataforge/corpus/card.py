@@ -29,7 +29,10 @@ def card(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
 
 
 def _header(manifest: Mapping[str, Any], size: str) -> str:
-    name = f"{manifest['project']}: {manifest['graph']}"
+    name = _line(f"{manifest['project']}: {manifest['graph']}")
+    name = "".join(
+        c if c.isprintable() else " " for c in name
+    )  # YAML takes no control characters, quoted or not
     return f"""---
 pretty_name: {json.dumps(name, ensure_ascii=False)}
 license: other

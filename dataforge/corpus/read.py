@@ -37,7 +37,11 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         raise OutputError(
             f"{directory / MANIFEST} cannot be read: {error}", code="R023", help="run the same command again"
         ) from error
-    if not isinstance(manifest, dict) or "plan" not in manifest:
+    if (
+        not isinstance(manifest, dict)
+        or "plan" not in manifest
+        or not isinstance(manifest.get("files"), dict)
+    ):
         raise OutputError(
             f"{directory / MANIFEST} is no manifest of a corpus", code="R023", help="name the --out of a run"
         )
@@ -53,9 +57,10 @@ def read_rows(directory: Path, *, rejected: bool = False) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    read_manifest(directory)
-    kind = REJECTED if rejected else TRAIN
-    for path in sorted((directory / FOLDERS[kind]).glob(f"{kind}-*.parquet")):
+    folder = FOLDERS[REJECTED if rejected else TRAIN]
+    # By the manifest, not by what lies there: a shard that is missing is damage, not a shorter corpus.
+    names = sorted(name for name in read_manifest(directory)["files"] if name.startswith(f"{folder}/"))
+    for path in (directory / folder / Path(name).name for name in names):
         try:
             for batch in pq.ParquetFile(path).iter_batches(batch_size=256):
                 for data in batch.to_pylist():

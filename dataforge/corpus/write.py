@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -97,11 +98,10 @@ class _Shards:
         self.kinds[row.kind] += 1
         if len(self.pending) >= ROWS_A_GROUP:
             self.flush()
-        if self.in_shard >= ROWS_A_SHARD:
-            self.end_shard()
+            if self.in_shard >= ROWS_A_SHARD:
+                self.end_shard()
 
     def flush(self) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         with storing(self.folder):
@@ -109,7 +109,10 @@ class _Shards:
                 self.parts.append(self.folder / f".{self.kind}-{len(self.parts):05d}.parquet.tmp")
                 self.writer = pq.ParquetWriter(self.parts[-1], schema(), compression="zstd")
                 self.in_shard = 0
-            self.writer.write_table(pa.Table.from_pylist(self.pending, schema=schema()))
+            if (
+                self.pending
+            ):  # a row group of no rows is more than `datasets` can read; a file of no groups is not
+                self.writer.write_table(_table(self.pending))
         self.in_shard += len(self.pending)
         self.pending = []
 
@@ -135,6 +138,32 @@ class _Shards:
                 put_in_place(part, path)
             hashes[f"{self.folder.name}/{path.name}"] = digest
         return hashes
+
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+
+
+def _table(rows: list[dict[str, Any]]) -> Any:
+    """Rows as an Arrow table. Half a surrogate pair, which no UTF-8 can hold, becomes U+FFFD: models do write them."""
+    import pyarrow as pa
+
+    try:
+        return pa.Table.from_pylist(rows, schema=schema())
+    except UnicodeEncodeError:
+        return pa.Table.from_pylist([_mended(row) for row in rows], schema=schema())
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return _HALF_PAIR.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_mended(each) for each in value]
+    return {k: _mended(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _utf8(text: str) -> bytes:
+    """The text as UTF-8; names of files that are no text hold half pairs too."""
+    return _HALF_PAIR.sub("\ufffd", text).encode()
 
 
 def write_corpus(out: Path, outcomes: Iterable[Outcome], info: CorpusInfo) -> dict[str, Any]:
@@ -186,9 +215,9 @@ def write_corpus(out: Path, outcomes: Iterable[Outcome], info: CorpusInfo) -> di
     }
     write_durably(
         out / "plan.json",
-        (json.dumps(info.plan, ensure_ascii=False, sort_keys=True, indent=2) + "\n").encode(),
+        _utf8(json.dumps(info.plan, ensure_ascii=False, sort_keys=True, indent=2) + "\n"),
     )
-    write_durably(out / CARD, card(manifest, info.plan).encode())
+    write_durably(out / CARD, _utf8(card(manifest, info.plan)))
     text = json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=2) + "\n"
-    write_durably(out / MANIFEST, text.encode())
+    write_durably(out / MANIFEST, _utf8(text))
     return manifest

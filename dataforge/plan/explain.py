@@ -35,6 +35,9 @@ def why_no_target(
         message = f"the target of `{name}` cannot be reached: nothing guarantees " + ", nor ".join(never)
     else:
         missing, _ = _nearest(facts, facts.goal, knowledge)
+        if not missing:
+            message = f"the target of `{name}` cannot be reached by a walk of as many nodes as `steps` allows"
+            return message, "allow other lengths in `steps`"
         message = f"the target of `{name}` cannot be reached: nearest, this is missing: " + ", ".join(missing)
     stuck = [
         action

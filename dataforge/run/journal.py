@@ -546,9 +546,11 @@ def _seal(columns: tuple[Any, ...], payload: Mapping[str, Any]) -> bytes:
     return _checksum(columns, packed) + packed
 
 
-def _unseal(sealed: bytes, columns: tuple[Any, ...], what: str, path: Path) -> dict[str, Any]:
-    packed = sealed[_CHECKSUM_BYTES:]
-    if sealed[:_CHECKSUM_BYTES] != _checksum(columns, packed):
+def _unseal(sealed: object, columns: tuple[Any, ...], what: str, path: Path) -> dict[str, Any]:
+    packed = (
+        sealed[_CHECKSUM_BYTES:] if isinstance(sealed, bytes) else b""
+    )  # a flipped bit can change its type
+    if not isinstance(sealed, bytes) or sealed[:_CHECKSUM_BYTES] != _checksum(columns, packed):
         raise StorageError(
             f"{what} in {path} is damaged: its checksum does not fit",
             help="the disk has changed the file: restore it from a copy, or start anew with another --out",
