@@ -6,7 +6,7 @@ import json
 import subprocess
 
 import pytest
-from commands import GRAPHS, command, dataforge, environment
+from tests.cli.commands import GRAPHS, command, dataforge, environment
 
 WRONG = """
 struct Doc { text: str }
@@ -82,10 +82,15 @@ def test_warnings_are_on_stderr_and_leave_the_exit_code_alone(tmp_path):
     assert done.json()["graph"] == "g"
 
 
-def test_no_python_refuses_modules(tmp_path):
-    done = dataforge("compile", GRAPHS / "quickstart.forge", "--no-python", "--json", cwd=tmp_path)
+def test_no_python_refuses_the_projects_modules_and_runs_none(tmp_path):
+    (tmp_path / "shapes.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
+    (tmp_path / "stranger.forge").write_text("from shapes import Doc\ngraph g { from Doc to Doc nodes * }\n")
+    done = dataforge("compile", "stranger.forge", "--no-python", "--json", cwd=tmp_path)
     assert done.code == 2
-    assert "schemas.text" in done.json()["diagnostics"][0]["message"]
+    assert "F015" in {d["code"] for d in done.json()["diagnostics"]}
+    assert not (tmp_path / "ran").exists()
+    shipped = dataforge("compile", GRAPHS / "quickstart.forge", "--no-python", cwd=tmp_path)
+    assert shipped.code == 0, "the package's own schemas are no stranger's code"
 
 
 def test_hostile_text_in_a_program_is_shown_escaped(tmp_path):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import GRAPHS, dataforge, environment
+from tests.cli.commands import GRAPHS, dataforge, environment
 
 from dataforge.cli._terminal import printable
 from dataforge.cli.run import spread

@@ -103,8 +103,8 @@ def test_work_without_context_is_still_graded(encoder):
     assert all(entry["score"] >= ACCEPTED for entry in grade(task, encoder))
 
 
-def test_vectors_are_those_of_the_published_model(encoder):
-    """The first components that the model's authors' own library gives for the two sentences of its model card."""
+def test_vectors_stay_what_a_second_implementation_confirmed(encoder):
+    """Fixed by their first components; llama.cpp, run on the same weights, gives vectors at a cosine of 0.999998."""
     vectors = encoder.encode(["This is an example sentence", "Each sentence is converted"])
     expected = [
         [0.06765693, 0.06349582, 0.04871312, 0.07930497],

@@ -1,0 +1,80 @@
+"""Headers and bodies of servers, read without a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from dataforge.errors import PermanentError, RateLimitError, TransientError
+from dataforge.models import wire
+
+ENDPOINT = wire.Endpoint("http://host/v1", "m", "MY_KEY", "sk-0123456789")
+DATE = "Tue, 24 Nov 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": " 0.5 "}, 0.5),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "Tue, 24 Nov 2026 10:00:30 GMT", "date": DATE}, 30.0),
+        ({"retry-after": "Tue, 24 Nov 2026 09:00:00 GMT", "date": DATE}, 0.0),
+        ({"retry-after": "Tue, 24 Nov 2026 10:00:30 GMT"}, None),
+        ({"retry-after": "Tue, 24 Nov 2026 10:00:30 -0000", "date": DATE}, None),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(headers, seconds):
+    assert wire.retry_after_s(headers) == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"error": {"message": "no"}}', "“no”"),
+        (b'{"message": "no"}', "“no”"),
+        (b'{"detail": "no"}', "“no”"),
+        (b'{"error": "no"}', "“no”"),
+        (b"plain no", "“plain no”"),
+        (b"", "an empty body"),
+        (b"[1]", "“[1]”"),
+        (b"<html><title>Oh\x07</title>", "an HTML page titled 'Oh\\\\x07', not JSON"),
+        (b'{"error": {"message": "bad key sk-0123456789"}}', "“bad key …”"),
+        (b"x" * 500, "“" + "x" * 200 + "…”"),
+    ],
+)
+def test_what_the_server_said_is_shown_in_every_shape(body, said):
+    error = wire.refusal(ENDPOINT, 400, {}, body)
+    assert error.message == f"http://host/v1 (model `m`) answered 400: {said}"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind"),
+    [
+        (429, {}, b"", RateLimitError),
+        (503, {"retry-after": "1"}, b"", RateLimitError),
+        (503, {}, b"", TransientError),
+        (599, {}, b"", TransientError),
+        (425, {}, b"", TransientError),
+        (429, {}, b'{"error": {"code": "insufficient_quota"}}', PermanentError),
+        (402, {}, b"Payment Required", PermanentError),
+        (301, {}, b"", PermanentError),
+        (418, {}, b"", PermanentError),
+    ],
+)
+def test_each_status_is_one_kind_of_error(status, headers, body, kind):
+    error = wire.refusal(ENDPOINT, status, headers, body)
+    assert type(error) is kind
+    assert error.help
+
+
+def test_the_key_is_in_no_representation():
+    assert "sk-" not in repr(ENDPOINT) + str(ENDPOINT)
+
+
+def test_an_error_with_status_200_is_an_error():
+    with pytest.raises(RateLimitError):
+        wire.reply(ENDPOINT, b'{"error": {"code": 429, "message": "slow"}}', constrained=False, latency_s=0)
+    with pytest.raises(TransientError):
+        wire.reply(ENDPOINT, b'{"error": "odd"}', constrained=False, latency_s=0)
