@@ -117,6 +117,7 @@ def measure(shape: str, count: int) -> dict[str, object]:
 
     began = time.process_time()
     from dataforge.domain.resolve import load_program
+    from dataforge.lang.collection import held_collection
     from dataforge.lang.diagnostics import Report, Source
     from dataforge.lang.parse import parse
     from dataforge.plan.artifact import Plan
@@ -125,7 +126,8 @@ def measure(shape: str, count: int) -> dict[str, object]:
 
     imports = time.process_time() - began
     text = SHAPES[shape](count)
-    with tempfile.TemporaryDirectory() as folder:
+    # As `compile_program` does for a whole compilation.
+    with tempfile.TemporaryDirectory() as folder, held_collection():
         path = Path(folder) / "main.forge"
         path.write_text(text)
         report = Report()
@@ -217,7 +219,7 @@ def main() -> None:
     print(
         "CPU seconds. tree: Lark's own tree (baseline); after: all after the parse; warm: whole, parse from the cache"
     )
-    columns = "shape nodes tokens tree parse ratio resolve link plan after whole warm states vertices edges paths MB".split()
+    columns = ["shape", "nodes", "tokens", "tree", "parse", "ratio", "resolve", "link", "plan", "after", "whole", "warm", "states", "vertices", "edges", "paths", "MB"]
     print(" ".join(f"{c:>9}" for c in columns))
     rows = []
     for shape in options.shapes:

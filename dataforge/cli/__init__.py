@@ -7,6 +7,8 @@ something failed, 2 wrong input, 3 interrupted and resumable.
 
 from __future__ import annotations
 
+import errno
+import functools
 import importlib
 import io
 import os
@@ -14,7 +16,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -22,6 +24,8 @@ from dataforge.cli._terminal import print_json, printable, say
 
 if TYPE_CHECKING:
     from dataforge.errors import DataForgeError
+
+_DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
     name="dataforge",
@@ -45,7 +49,9 @@ def _root(
         raise typer.Exit
 
 
+@functools.cache
 def _commands() -> None:
+    """Find the commands, once."""
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         if not module.name.startswith("_"):
             importlib.import_module(f"{__name__}.{module.name}").register(app)
@@ -74,13 +80,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         _drop_stdout()
         sys.exit(1)
-    except Exception:  # noqa: BLE001 - the boundary: whatever arrives here is ours, and must say so
-        traceback.print_exc()
-        say(
-            "\nThis is a bug of DataForge, not of your input. Please report it with the lines above.",
-            err=True,
-        )
+    except OSError as error:
+        if error.errno not in _DISK_REFUSES:
+            _own_up()
+        say(f"error[R021]: the output cannot be written: {error.strerror}", err=True)
+        say("  help: make room, or send it elsewhere", err=True)
+        _drop_stdout()
         sys.exit(1)
+    except Exception:  # noqa: BLE001 - the boundary: whatever arrives here is ours, and must say so
+        _own_up()
+
+
+def _own_up() -> NoReturn:
+    """Say of the exception at hand that it is ours."""
+    traceback.print_exc()
+    say("\nThis is a bug of DataForge, not of your input. Please report it with the lines above.", err=True)
+    sys.exit(1)
 
 
 def _check_text(arguments: Sequence[str]) -> None:

@@ -30,9 +30,8 @@ def card(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
 
 def _header(manifest: Mapping[str, Any], size: str) -> str:
     name = _line(f"{manifest['project']}: {manifest['graph']}")
-    name = "".join(
-        c if c.isprintable() else " " for c in name
-    )  # YAML takes no control characters, quoted or not
+    # YAML takes no control characters, quoted or not.
+    name = "".join(c if c.isprintable() else " " for c in name)
     return f"""---
 pretty_name: {json.dumps(name, ensure_ascii=False)}
 license: other

@@ -86,7 +86,7 @@ class _Shards:
                 old.unlink()
 
     def add(self, row: Row) -> None:
-        data = row.model_dump(mode="json")
+        data = row.model_dump()
         for message in data["messages"]:
             calls = message["tool_calls"]
             message["tool_calls"] = (
@@ -111,7 +111,7 @@ class _Shards:
                 self.in_shard = 0
             if (
                 self.pending
-            ):  # a row group of no rows is more than `datasets` can read; a file of no groups is not
+            ):  # `datasets` stumbles over a row group of no rows, not over a file without groups
                 self.writer.write_table(_table(self.pending))
         self.in_shard += len(self.pending)
         self.pending = []

@@ -169,7 +169,7 @@ class GraphResolver:
                 )
                 return None
             return a.Emit((), term, clause.ref.span)
-        structs = self.around.scope.visible_structs()
+        structs = self.around.scope.structs
         turns: list[a.EmitTurn] = []
         for turn in clause.turns:
             template = self.around.template(turn.text, structs, {})

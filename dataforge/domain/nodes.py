@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -82,7 +83,9 @@ class Surroundings:
     ) -> Template | None:
         """A prompt, written in place or in a file, checked."""
         if not text.is_file:
-            return check(text.value, structs, variables, self.source, text.span, self.report, self.scope.broken)
+            return check(
+                text.value, structs, variables, self.source, text.span, self.report, self.scope.broken
+            )
         source = self.read_text(text.value, text.span)
         if source is None:
             return None
@@ -390,7 +393,7 @@ class NodeResolver:
     def _draw(self, clause: s.Draw) -> None:
         entries = self.around.scope.find(clause.source.text, clause.source.span, a.EntryList)
         name = clause.name.text
-        if name in self.draft.variables or name in self.around.scope.visible_structs():
+        if name in self.draft.variables or name in self.around.scope.structs:
             self.error(
                 "F042",
                 f"`{name}` already names something in this node",
@@ -406,9 +409,7 @@ class NodeResolver:
     def _template(self, setting: s.Setting | None, around: str) -> Template | None:
         if setting is None or not isinstance(setting.value, s.Text):
             return None
-        template = self.around.template(
-            setting.value, self.around.scope.visible_structs(), self.draft.variables
-        )
+        template = self.around.template(setting.value, self.around.scope.structs, self.draft.variables)
         if template is not None:
             self._guaranteed(template, around)
         for name in template.names if template is not None else ():
@@ -452,7 +453,7 @@ class NodeResolver:
             return True
         type: FieldType | None = None
         holder: StructType | None = self.draft.takes.get(struct) or self.draft.gives.get(struct)
-        holder = holder or self.around.scope.visible_structs().get(struct)
+        holder = holder or self.around.scope.structs.get(struct)
         for part in path:
             if holder is None or part not in holder.fields:
                 return True  # inside a field of a type that the language does not see into
@@ -800,19 +801,22 @@ def plain(literal: s.Literal) -> Any:
 
 def misfit(struct: StructType, name: str, value: Any) -> str:
     """Why a value does not fit a field; empty where it does."""
-    info = struct.model.model_fields[name]
-    annotation: Any = info.annotation
-    if info.metadata:
-        from typing import Annotated
-
-        annotation = Annotated[(annotation, *info.metadata)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not a finite number"
+    lax = isinstance(value, int | float) and not isinstance(value, bool)
     try:
-        TypeAdapter(annotation).validate_python(
-            value, strict=not isinstance(value, int | float) or isinstance(value, bool)
-        )
+        _adapter(struct, name).validate_python(value, strict=not lax)
     except ValidationError as error:
         return error.errors(include_url=False)[0]["msg"]
-    return "not a finite number" if isinstance(value, float) and not math.isfinite(value) else ""
+    return ""
+
+
+@functools.lru_cache(maxsize=4_096)
+def _adapter(struct: StructType, name: str) -> TypeAdapter[Any]:
+    """Validator of one field; making one costs a hundred times as much as using it."""
+    info = struct.model.model_fields[name]
+    annotation: Any = info.annotation
+    return TypeAdapter(Annotated[(annotation, *info.metadata)] if info.metadata else annotation)
 
 
 def _assignable(source: FieldType, target: FieldType) -> bool:

@@ -32,6 +32,11 @@ class FileScope:
     declared_at: dict[str, Span] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
+    structs: dict[str, StructType] = field(default_factory=dict)
+    """Those of `entities` that are structs: what templates may name."""
+
+    def __post_init__(self) -> None:
+        self.structs.update({name: e for name, e in self.entities.items() if isinstance(e, StructType)})
 
     def add(self, name: str, entity: Entity, span: Span) -> None:
         """Declare a name; a second declaration is reported."""
@@ -46,6 +51,8 @@ class FileScope:
             )
             return
         self.entities[name] = entity
+        if isinstance(entity, StructType):
+            self.structs[name] = entity
         self.declared_at[name] = span
         self.broken.discard(name)
 
@@ -105,6 +112,3 @@ class FileScope:
             ),
         )
         return None
-
-    def visible_structs(self) -> dict[str, StructType]:
-        return {name: e for name, e in self.entities.items() if isinstance(e, StructType)}

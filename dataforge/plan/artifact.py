@@ -20,6 +20,7 @@ from dataforge.domain.conditions import All, Expr
 from dataforge.domain.resolve import Program, load_program
 from dataforge.domain.templates import Template
 from dataforge.errors import PlanError
+from dataforge.lang.collection import held_collection
 from dataforge.lang.diagnostics import Diagnostic, Report, in_order
 from dataforge.plan.link import Linked, link
 from dataforge.project import Project, load_project
@@ -52,19 +53,27 @@ class Plan:
         return self.program.graph
 
     @functools.cached_property
+    def _content(self) -> dict[str, Any]:
+        return _content(self)
+
+    @functools.cached_property
+    def _texts(self) -> dict[str, str]:
+        return _key_texts(self._content)
+
+    @functools.cached_property
     def document(self) -> dict[str, Any]:
         """The plan document, its hash included."""
-        content = _content(self)
-        return {**content, "hash": _hash(content)}
+        return {**self._content, "hash": self.hash}
 
-    @property
+    @functools.cached_property
     def hash(self) -> str:
         """32 hex digits over everything that the document says."""
-        return str(self.document["hash"])
+        return _hash_texts(self._texts)
 
     def json(self) -> str:
-        """The document's bytes, as `compile -o` writes them."""
-        return json.dumps(self.document, ensure_ascii=False, sort_keys=True, indent=2) + "\n"
+        """The document's bytes, as `compile -o` writes them: a line a key."""
+        texts = {**self._texts, "hash": json.dumps(self.hash)}
+        return "{\n" + ",\n".join(f'"{key}": {texts[key]}' for key in sorted(texts)) + "\n}\n"
 
 
 def compile_program(
@@ -113,7 +122,7 @@ def open_plan(path: Path, *, graph: str | None = None, python: bool = True) -> P
             f"{path} is a plan of format {version}, and this DataForge reads format {FORMAT_VERSION}",
             help="compile the `.forge` file again",
         )
-    if not good or _hash(document) != stated:
+    if not good or _hash_texts(_key_texts(document)) != stated:
         raise PlanError(
             f"{path} was changed after it was made: its hash does not fit",
             help="compile the `.forge` file again",
@@ -138,17 +147,28 @@ def _compile(
     overlay: Mapping[str, str] | None = None,
 ) -> Plan:
     report = Report()
-    program = load_program(path, project, report, graph=graph, python=python, overlay=overlay)
-    linked = link(program.graph, program.terms, program.structs, report) if program is not None else None
+    with held_collection():
+        program = load_program(path, project, report, graph=graph, python=python, overlay=overlay)
+        linked = link(program.graph, program.terms, program.structs, report) if program is not None else None
     report.raise_if_errors()
     assert program is not None
     assert linked is not None
     return Plan(program, linked, project, in_order(report.diagnostics), path)
 
 
-def _hash(content: Mapping[str, Any]) -> str:
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+def _key_texts(content: Mapping[str, Any]) -> dict[str, str]:
+    """Each value of the document as canonical JSON, made once for the hash and for the file."""
+    return {
+        key: json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        for key, value in content.items()
+    }
+
+
+def _hash_texts(texts: Mapping[str, str]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for key in sorted(texts):
+        digest.update(f"{key}:{texts[key]}\n".encode())
+    return digest.hexdigest()
 
 
 # ---- the document

@@ -6,19 +6,25 @@ from collections.abc import Sequence
 
 from dataforge.plan.facts import Action, Facts, Knowledge, Requirement, bits_of
 
+MAX_STATES_LOOKED_AT = 500
+"""Where a large graph cuts thousands of nodes, each is compared with so many states to name what it lacks."""
 
-def why_cut(facts: Facts, action: Action, knowledge: Sequence[tuple[Knowledge, ...]], ran: bool) -> str:
+
+def why_cut(
+    facts: Facts, action: Action, knowledge: Sequence[tuple[Knowledge, ...]], ever: Knowledge, ran: bool
+) -> str:
     """The reason for which no walk uses an action, in one line.
 
     Args:
         facts: the atoms of the graph.
         action: the action.
         knowledge: what is known in each state that was explored.
+        ever: what is known in any of them, by `ever_known`.
         ran: whether any state allowed it.
     """
     if ran:
         return "the target cannot be reached after it"
-    never = _never(facts, action.requirement, knowledge)
+    never = _never(facts, action.requirement, ever)
     if never:
         return "nothing guarantees " + ", nor ".join(never)
     missing, _ = _nearest(facts, action.requirement, knowledge)
@@ -30,7 +36,8 @@ def why_no_target(
 ) -> tuple[str, str]:
     """Why no walk reaches the target: a message and a help line."""
     name = facts.graph.name
-    never = _never(facts, facts.goal, knowledge)
+    ever = ever_known(knowledge)
+    never = _never(facts, facts.goal, ever)
     if never:
         message = f"the target of `{name}` cannot be reached: nothing guarantees " + ", nor ".join(never)
     else:
@@ -53,9 +60,7 @@ def why_no_target(
         )
     ]
     for action in givers or stuck:
-        lacking = (
-            _never(facts, action.requirement, knowledge) or _nearest(facts, action.requirement, knowledge)[0]
-        )
+        lacking = _never(facts, action.requirement, ever) or _nearest(facts, action.requirement, knowledge)[0]
         near = nearest_promise(facts, lacking[0]) if lacking else ""
         return message, f"`{action.name}` never runs, for want of {', '.join(lacking)}{near}"
     return message, "add a node whose `post` gives it, or ask for less in `to`"
@@ -77,42 +82,55 @@ def nearest_promise(facts: Facts, wanted: str) -> str:
     return ""
 
 
-def _literals(requirement: Requirement) -> list[list[tuple[int, bool]]]:
-    single = [[(bit, True)] for bit in bits_of(requirement.true)] + [
-        [(bit, False)] for bit in bits_of(requirement.false)
-    ]
-    return single + [
-        [(bit, True) for bit in bits_of(true)] + [(bit, False) for bit in bits_of(false)]
-        for true, false in requirement.choices
-    ]
+def _literals(requirement: Requirement) -> list[Knowledge]:
+    """The clauses of a requirement, each as a mask of literals of which one must be known."""
+    single = [(1 << bit, 0) for bit in bits_of(requirement.true)]
+    single += [(0, 1 << bit) for bit in bits_of(requirement.false)]
+    return [*single, *requirement.choices]
 
 
-def _lacks(clause: list[tuple[int, bool]], known: tuple[Knowledge, ...]) -> bool:
-    return any(not any((true if sign else false) >> bit & 1 for bit, sign in clause) for true, false in known)
+def _common(alternatives: Sequence[Knowledge]) -> Knowledge:
+    """What every alternative knows."""
+    true = false = -1
+    for t, f in alternatives:
+        true &= t
+        false &= f
+    return true, false
 
 
-def _text(facts: Facts, clause: list[tuple[int, bool]]) -> str:
-    return " or ".join(facts.literal_text(bit, sign) for bit, sign in clause)
+def _text(facts: Facts, clause: Knowledge) -> str:
+    said = [facts.literal_text(bit, True) for bit in bits_of(clause[0])]
+    return " or ".join(said + [facts.literal_text(bit, False) for bit in bits_of(clause[1])])
 
 
-def _never(facts: Facts, requirement: Requirement, knowledge: Sequence[tuple[Knowledge, ...]]) -> list[str]:
-    """The clauses that hold in no state at all."""
-    return [
-        _text(facts, clause)
-        for clause in _literals(requirement)
-        if all(_lacks(clause, known) for known in knowledge)
-    ]
+def ever_known(knowledge: Sequence[tuple[Knowledge, ...]]) -> Knowledge:
+    """What is known true, and known false, in at least one state."""
+    true = false = 0
+    for alternatives in knowledge:
+        t, f = _common(alternatives)
+        true |= t
+        false |= f
+    return true, false
+
+
+def _never(facts: Facts, requirement: Requirement, ever: Knowledge) -> list[str]:
+    """The clauses of which no state at all knows a literal."""
+    true, false = ever
+    return [_text(facts, c) for c in _literals(requirement) if not (c[0] & true or c[1] & false)]
 
 
 def _nearest(
     facts: Facts, requirement: Requirement, knowledge: Sequence[tuple[Knowledge, ...]]
 ) -> tuple[list[str], int]:
-    """What is missing in the state that lacks fewest clauses, and that state."""
+    """What is missing in the state that lacks fewest clauses (of those looked at), and that state."""
     best: tuple[int, int] | None = None
-    all_clauses = _literals(requirement)
-    for state, known in enumerate(knowledge):
-        count = sum(_lacks(clause, known) for clause in all_clauses)
+    for state, alternatives in enumerate(knowledge[:MAX_STATES_LOOKED_AT]):
+        true, false = _common(alternatives)
+        count = (requirement.true & ~true).bit_count() + (requirement.false & ~false).bit_count()
+        count += sum(not (t & true or f & false) for t, f in requirement.choices)
         if best is None or count < best[0]:
             best = (count, state)
     assert best is not None
-    return [_text(facts, c) for c in all_clauses if _lacks(c, knowledge[best[1]])], best[1]
+    true, false = _common(knowledge[best[1]])
+    missing = [c for c in _literals(requirement) if not (c[0] & true or c[1] & false)]
+    return [_text(facts, c) for c in missing], best[1]

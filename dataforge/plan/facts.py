@@ -52,6 +52,15 @@ class Requirement:
         return True
 
     @property
+    def key(self) -> tuple[object, ...]:
+        """The requirement as a dictionary key."""
+        return (
+            hashable(self.true),
+            hashable(self.false),
+            tuple((hashable(true), hashable(false)) for true, false in self.choices),
+        )
+
+    @property
     def mentioned(self) -> Knowledge:
         true, false = self.true, self.false
         for choice_true, choice_false in self.choices:
@@ -74,6 +83,12 @@ class Effect:
     outcomes: tuple[tuple[Knowledge, ...], ...]
     given: int
     derived: int
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The effect as a dictionary key."""
+        gains = tuple(tuple((hashable(t), hashable(f)) for t, f in outcome) for outcome in self.outcomes)
+        return (hashable(self.forget), gains, hashable(self.given), hashable(self.derived))
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +419,12 @@ class Facts:
         term, values = self.atom_text[bit]
         text = values.describe(term.text)
         return text if sign else f"not ({text})"
+
+
+def hashable(mask: int) -> bytes:
+    """A mask as a dictionary key. Python hashes integers modulo 2^61 - 1, so powers of two, which masks often are, have
+    only 61 hashes between them, and a dictionary keyed by them is a list."""
+    return mask.to_bytes((mask.bit_length() + 7) >> 3, "little")
 
 
 def bits_of(mask: int) -> list[int]:

@@ -20,7 +20,7 @@ from dataforge.domain import actions as a
 from dataforge.domain.conditions import MAX_ALTERNATIVES, Terms
 from dataforge.domain.structs import StructType
 from dataforge.lang.diagnostics import Report, listing
-from dataforge.plan.facts import Action, Effect, Facts, Knowledge, Requirement, bits_of
+from dataforge.plan.facts import Action, Effect, Facts, Knowledge, Requirement, bits_of, hashable
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -257,7 +257,7 @@ class _Phase:
     future: int
     true: int
     false: int
-    next: dict[tuple[int, int], int] = field(default_factory=dict)
+    next: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -278,11 +278,11 @@ class _Linker:
         self.knowledge: list[tuple[Knowledge, ...]] = []
         self.phase_of: list[int] = []
         self.depth_of: list[int] = []
-        self.numbers: dict[tuple[tuple[Knowledge, ...], int, int], int] = {}
+        self.numbers: dict[tuple[object, ...], int] = {}
         self.steps: list[list[Step]] = []
         self.goals: set[int] = set()
         self.phases: list[_Phase] = []
-        self.phase_numbers: dict[int, int] = {}
+        self.phase_numbers: dict[bytes, int] = {}
         self._index_actions()
         self._first_phase()
 
@@ -315,9 +315,9 @@ class _Linker:
 
     def _index_actions(self) -> None:
         """Group actions by requirement, and file each group under the one literal that is hardest to have."""
-        classes: dict[Requirement, _Class] = {}
+        classes: dict[tuple[object, ...], _Class] = {}
         for number, action in enumerate(self.actions):
-            classes.setdefault(action.requirement, _Class(action.requirement)).actions.append(number)
+            classes.setdefault(action.requirement.key, _Class(action.requirement)).actions.append(number)
         self.classes = list(classes.values())
         first_true, first_false = _common(self.facts.initial)
         count_true: dict[int, int] = {}
@@ -346,10 +346,10 @@ class _Linker:
         self.watched_true = sum(1 << bit for bit in self.watch_true)
         self.watched_false = sum(1 << bit for bit in self.watch_false)
         self.effects: list[Effect] = []
-        numbers: dict[Effect, int] = {}
+        numbers: dict[tuple[object, ...], int] = {}
         self.effect_of: list[int] = []
         for action in self.actions:
-            number = numbers.setdefault(action.effect, len(numbers))
+            number = numbers.setdefault(action.effect.key, len(numbers))
             if number == len(self.effects):
                 self.effects.append(action.effect)
             self.effect_of.append(number)
@@ -405,7 +405,7 @@ class _Linker:
         self._phase((1 << len(self.actions)) - 1, true, false)
 
     def _phase(self, future: int, true: int, false: int) -> int:
-        number = self.phase_numbers.setdefault(future, len(self.phases))
+        number = self.phase_numbers.setdefault(hashable(future), len(self.phases))
         if number == len(self.phases):
             self.phases.append(_Phase(future, true, false))
         return number
@@ -413,7 +413,7 @@ class _Linker:
     def _after(self, number: int, effect: Effect) -> int:
         """The phase after an effect: what gives a struct that is there, or changes one in use, will not run again."""
         phase = self.phases[number]
-        key = (effect.given, effect.derived)
+        key = (hashable(effect.given), hashable(effect.derived))
         found = phase.next.get(key)
         if found is not None:
             return found
@@ -446,17 +446,19 @@ class _Linker:
 
     def _state(self, alternatives: Sequence[Knowledge], phase: int, depth: int) -> int:
         keep = self.phases[phase]
-        projected = {(true & keep.true, false & keep.false) for true, false in alternatives}
+        projected = [(true & keep.true, false & keep.false) for true, false in alternatives]
         if len(projected) > 1:
-            projected = {
+            distinct = sorted(set(projected))
+            # What a weaker alternative does not know, a stronger one cannot add: only the weakest count.
+            projected = [
                 x
-                for x in projected
-                if not any(y != x and not (y[0] & ~x[0] or y[1] & ~x[1]) for y in projected)
-            }
-        key = (tuple(sorted(projected)), phase, depth)
+                for x in distinct
+                if not any(y != x and not (y[0] & ~x[0] or y[1] & ~x[1]) for y in distinct)
+            ]
+        key = (tuple((hashable(true), hashable(false)) for true, false in projected), phase, depth)
         number = self.numbers.setdefault(key, len(self.knowledge))
         if number == len(self.knowledge):
-            self.knowledge.append(key[0])
+            self.knowledge.append(tuple(projected))
             self.phase_of.append(phase)
             self.depth_of.append(depth)
             self.steps.append([])
@@ -657,15 +659,16 @@ class _Linker:
         self.report.error("F061", message, self.graph.source, self.graph.spans["to"], help)
 
     def _cut(self, reaching: set[int]) -> dict[str, str]:
-        from dataforge.plan.explain import why_cut
+        from dataforge.plan.explain import ever_known, why_cut
 
         used = {step.action for state in self.alive for step in self.steps[state]}
         tried = {step.action for steps in self.all_steps for step in steps}
+        ever = ever_known(self.knowledge)
         cut: dict[str, str] = {}
         for number, action in enumerate(self.actions):
             if number in used:
                 continue
-            reason = why_cut(self.facts, action, self.knowledge, number in tried)
+            reason = why_cut(self.facts, action, self.knowledge, ever, number in tried)
             cut[action.name] = reason
             self.report.warning(
                 "F081",

@@ -252,7 +252,7 @@ class Journal:
             StorageError: as for `put_call`.
         """
         columns = (outcome.row, outcome.status)
-        payload = {"seed_id": outcome.seed_id, "rows": [row.model_dump(mode="json") for row in outcome.rows]}
+        payload = {"seed_id": outcome.seed_id, "rows": [row.model_dump() for row in outcome.rows]}
         await self._put(_PUT_OUTCOME, (*columns, _seal(columns, payload)))
 
     def finished(self) -> dict[int, Status]:
@@ -547,10 +547,9 @@ def _seal(columns: tuple[Any, ...], payload: Mapping[str, Any]) -> bytes:
 
 
 def _unseal(sealed: object, columns: tuple[Any, ...], what: str, path: Path) -> dict[str, Any]:
-    packed = (
-        sealed[_CHECKSUM_BYTES:] if isinstance(sealed, bytes) else b""
-    )  # a flipped bit can change its type
-    if not isinstance(sealed, bytes) or sealed[:_CHECKSUM_BYTES] != _checksum(columns, packed):
+    whole = sealed if isinstance(sealed, bytes) else b""  # a flipped bit can change a column's type
+    packed = whole[_CHECKSUM_BYTES:]
+    if whole[:_CHECKSUM_BYTES] != _checksum(columns, packed):
         raise StorageError(
             f"{what} in {path} is damaged: its checksum does not fit",
             help="the disk has changed the file: restore it from a copy, or start anew with another --out",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
-from tests.cli.commands import GRAPHS, command, dataforge, environment
+
+from tests.cli.commands import GRAPHS, REPOSITORY, command, dataforge, environment
 
 WRONG = """
 struct Doc { text: str }
@@ -154,6 +156,18 @@ def test_a_reader_that_goes_away_is_no_trouble(tmp_path):
     assert process.wait(timeout=60) in (0, 1)
 
 
+def test_a_full_disk_under_the_output_is_told():
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command("compile", GRAPHS / "quickstart.forge", "--json"), env=environment(), stdin=subprocess.DEVNULL,
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "error[R021]" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
 # ---- init
 
 
@@ -172,10 +186,7 @@ def test_a_new_project_compiles_as_it_is(tmp_path):
 
 
 def test_the_starters_seeds_say_where_they_come_from():
-    import dataforge as package
-
-    seeds = (GRAPHS.parent / "dataforge/starter/seeds/passages.jsonl").read_text()
-    assert package.__file__ is not None
+    seeds = (REPOSITORY / "dataforge/starter/seeds/passages.jsonl").read_text()
     for line in seeds.splitlines():
         seed = json.loads(line)
         assert seed["source"]

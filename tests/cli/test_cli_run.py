@@ -63,7 +63,7 @@ def test_a_plan_runs_like_its_file(tmp_path):
 def test_several_seeds_after_one_option(tmp_path):
     folder = project(tmp_path / "hello")
     for name in ("a.txt", "b.txt", "c.txt"):
-        (folder / name).write_text(f"Some words in {name}.\n")
+        (folder / name).write_text(f"Some words in {name}. " * 20 + "\n")
     done = dataforge(
         "run", "hello.forge", "--seeds", "a.txt", "b.txt", "c.txt", "--dry-run", "--json", cwd=folder
     )
@@ -80,7 +80,10 @@ def test_a_dry_run_asks_nobody_and_writes_nothing(tmp_path):
 
 def test_rejections_are_counted_by_reason(tmp_path):
     folder = project(tmp_path / "hello")
-    record(folder / "writer.jsonl", {"contains": "", "text": "No question, and far too short"})
+    record(
+        folder / "writer.jsonl",
+        {"contains": "", "text": "This is longer than ten words, but it is no question at all."},
+    )
     done = dataforge("run", "hello.forge", "--models", "models.toml", "--rows", 3, "--out", "out", cwd=folder)
     assert done.code == 0
     assert "3 rejected: R101 the postcondition did not hold" in done.out

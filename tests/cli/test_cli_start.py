@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from tests.cli.commands import GRAPHS, dataforge, environment
 
 from dataforge.cli._terminal import printable
 from dataforge.cli.run import spread
+from tests.cli.commands import GRAPHS, dataforge, environment
 
 HEAVY = {
     "torch",
