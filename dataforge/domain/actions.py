@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dataforge.domain.conditions import Expr, Term
+from dataforge.domain.conditions import Box, Expr, Term
 from dataforge.domain.structs import StructType
 from dataforge.domain.templates import Template
 from dataforge.lang.diagnostics import Source, Span
@@ -162,6 +162,9 @@ class Node:
     retry: int
     weight: float
     train: Literal["all", "final", "none"]
+    requires: tuple[Box, ...] = field(repr=False)
+    guarantees: tuple[Box, ...] = field(repr=False)
+    """`pre` as clauses and `post` as boxes, for the planner."""
     source: Source = field(repr=False)
     span: Span
     spans: Mapping[str, Span] = field(repr=False, default_factory=dict)

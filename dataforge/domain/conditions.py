@@ -365,7 +365,15 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 class Resolver:
     """Turns the conditions of one file into resolved ones, reporting what is wrong with them."""
 
-    def __init__(self, scope: Scope, terms: Terms, source: Source, report: Report) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        terms: Terms,
+        source: Source,
+        report: Report,
+        refs: dict[tuple[str, ...], Term] | None = None,
+    ) -> None:
+        self.refs = {} if refs is None else refs
         self.scope = scope
         self.terms = terms
         self.source = source
@@ -402,6 +410,15 @@ class Resolver:
 
     def ref(self, ref: s.Ref) -> Term | None:
         """A struct or a field of one."""
+        known = self.refs.get(ref.parts)
+        if known is not None:
+            return known
+        term = self._find(ref)
+        if term is not None:
+            self.refs[ref.parts] = term
+        return term
+
+    def _find(self, ref: s.Ref) -> Term | None:
         struct = self.struct_named(ref.parts[0], Span(ref.span.start, ref.span.start + len(ref.parts[0])))
         if struct is None:
             return None

@@ -16,6 +16,7 @@ from dataforge.domain.conditions import (
     Atom,
     Expr,
     Resolver,
+    Term,
     Terms,
     TooManyAlternatives,
     boxes,
@@ -26,6 +27,7 @@ from dataforge.domain.python import PythonImports, PythonRefused, parameters_of
 from dataforge.domain.scope import FileScope
 from dataforge.domain.structs import FieldType, StructType
 from dataforge.domain.templates import Template, Variable, check
+from dataforge.domain.values import Values
 from dataforge.lang import syntax as s
 from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean, listing
 
@@ -63,6 +65,8 @@ class Surroundings:
     python: PythonImports
     read_text: Callable[[str, Span], Source | None]
     """Reads a file named in the source, relative to it; None after a report."""
+    refs: dict[tuple[str, ...], Term] = field(default_factory=dict)
+    """References of this file that were resolved before."""
 
     @property
     def report(self) -> Report:
@@ -76,7 +80,7 @@ class Surroundings:
         self.report.error(code, message, self.source, span, help)
 
     def resolver(self) -> Resolver:
-        return Resolver(self.scope, self.terms, self.source, self.report)
+        return Resolver(self.scope, self.terms, self.source, self.report, self.refs)
 
     def template(
         self, text: s.Text, structs: Mapping[str, StructType], variables: Mapping[str, Variable]
@@ -169,6 +173,8 @@ class NodeResolver:
         self.resolver = around.resolver()
         self.spans: dict[str, Span] = {}
         self.single: dict[str, Span] = {}
+        self.requires: list[dict[Term, Values]] = []
+        self.guarantees: list[dict[Term, Values]] = []
 
     def resolve(self) -> a.Node | None:
         """The node, or None where it is wrong; everything wrong with it is reported."""
@@ -207,6 +213,8 @@ class NodeResolver:
             retry=int(retry.count.value) if retry else DEFAULT_RETRY,
             weight=float(weight.value.value) if weight else 1.0,
             train=train.which if train else "final",
+            requires=tuple(self.requires),
+            guarantees=tuple(self.guarantees),
             source=self.around.source,
             span=decl.name.span,
             spans=self.spans,
@@ -329,7 +337,7 @@ class NodeResolver:
         span = self.spans.get("pre", self.decl.name.span)
         try:
             options = boxes(pre)
-            clauses(pre)
+            self.requires = clauses(pre)
         except TooManyAlternatives:
             self.error("F030", "`pre` has more than 64 alternatives", span, "split the node in two")
             return Needs([{}])
@@ -345,7 +353,8 @@ class NodeResolver:
     def _check_post(self, post: Expr) -> None:
         span = self.spans.get("post", self.decl.name.span)
         try:
-            if not boxes(post):
+            self.guarantees = boxes(post)
+            if not self.guarantees:
                 self.error("F031", "this postcondition can never hold", span, "remove what contradicts")
         except TooManyAlternatives:
             self.error(

@@ -6,20 +6,18 @@ from collections.abc import Sequence
 
 from dataforge.plan.facts import Action, Facts, Knowledge, Requirement, bits_of
 
-MAX_STATES_LOOKED_AT = 500
-"""Where a large graph cuts thousands of nodes, each is compared with so many states to name what it lacks."""
+COMPARISONS = 100_000
+"""Where a large graph cuts thousands of nodes, so many comparisons with states name what they lack."""
 
 
-def why_cut(
-    facts: Facts, action: Action, knowledge: Sequence[tuple[Knowledge, ...]], ever: Knowledge, ran: bool
-) -> str:
+def why_cut(facts: Facts, action: Action, known: Sequence[Knowledge], ever: Knowledge, ran: bool) -> str:
     """The reason for which no walk uses an action, in one line.
 
     Args:
         facts: the atoms of the graph.
         action: the action.
-        knowledge: what is known in each state that was explored.
-        ever: what is known in any of them, by `ever_known`.
+        known: what is known in the states to compare with, by `common`.
+        ever: what is known in any state, by `ever_known`.
         ran: whether any state allowed it.
     """
     if ran:
@@ -27,7 +25,7 @@ def why_cut(
     never = _never(facts, action.requirement, ever)
     if never:
         return "nothing guarantees " + ", nor ".join(never)
-    missing, _ = _nearest(facts, action.requirement, knowledge)
+    missing, _ = _nearest(facts, action.requirement, known)
     return "what it needs never holds at once; nearest, this is missing: " + ", ".join(missing)
 
 
@@ -36,12 +34,13 @@ def why_no_target(
 ) -> tuple[str, str]:
     """Why no walk reaches the target: a message and a help line."""
     name = facts.graph.name
-    ever = ever_known(knowledge)
+    known = [common(alternatives) for alternatives in knowledge]
+    ever = ever_known(known)
     never = _never(facts, facts.goal, ever)
     if never:
         message = f"the target of `{name}` cannot be reached: nothing guarantees " + ", nor ".join(never)
     else:
-        missing, _ = _nearest(facts, facts.goal, knowledge)
+        missing, _ = _nearest(facts, facts.goal, known)
         if not missing:
             message = f"the target of `{name}` cannot be reached by a walk of as many nodes as `steps` allows"
             return message, "allow other lengths in `steps`"
@@ -49,7 +48,7 @@ def why_no_target(
     stuck = [
         action
         for action in facts.actions
-        if not any(action.requirement.satisfied(known) for known in knowledge)
+        if not any(action.requirement.satisfied(alternatives) for alternatives in knowledge)
     ]
     givers = [
         action
@@ -60,7 +59,7 @@ def why_no_target(
         )
     ]
     for action in givers or stuck:
-        lacking = _never(facts, action.requirement, ever) or _nearest(facts, action.requirement, knowledge)[0]
+        lacking = _never(facts, action.requirement, ever) or _nearest(facts, action.requirement, known)[0]
         near = nearest_promise(facts, lacking[0]) if lacking else ""
         return message, f"`{action.name}` never runs, for want of {', '.join(lacking)}{near}"
     return message, "add a node whose `post` gives it, or ask for less in `to`"
@@ -89,7 +88,7 @@ def _literals(requirement: Requirement) -> list[Knowledge]:
     return [*single, *requirement.choices]
 
 
-def _common(alternatives: Sequence[Knowledge]) -> Knowledge:
+def common(alternatives: Sequence[Knowledge]) -> Knowledge:
     """What every alternative knows."""
     true = false = -1
     for t, f in alternatives:
@@ -103,11 +102,10 @@ def _text(facts: Facts, clause: Knowledge) -> str:
     return " or ".join(said + [facts.literal_text(bit, False) for bit in bits_of(clause[1])])
 
 
-def ever_known(knowledge: Sequence[tuple[Knowledge, ...]]) -> Knowledge:
+def ever_known(known: Sequence[Knowledge]) -> Knowledge:
     """What is known true, and known false, in at least one state."""
     true = false = 0
-    for alternatives in knowledge:
-        t, f = _common(alternatives)
+    for t, f in known:
         true |= t
         false |= f
     return true, false
@@ -119,18 +117,15 @@ def _never(facts: Facts, requirement: Requirement, ever: Knowledge) -> list[str]
     return [_text(facts, c) for c in _literals(requirement) if not (c[0] & true or c[1] & false)]
 
 
-def _nearest(
-    facts: Facts, requirement: Requirement, knowledge: Sequence[tuple[Knowledge, ...]]
-) -> tuple[list[str], int]:
-    """What is missing in the state that lacks fewest clauses (of those looked at), and that state."""
-    best: tuple[int, int] | None = None
-    for state, alternatives in enumerate(knowledge[:MAX_STATES_LOOKED_AT]):
-        true, false = _common(alternatives)
+def _nearest(facts: Facts, requirement: Requirement, known: Sequence[Knowledge]) -> tuple[list[str], int]:
+    """What is missing in the state that lacks fewest clauses, and that state."""
+    best, least = 0, -1
+    for state, (true, false) in enumerate(known):
         count = (requirement.true & ~true).bit_count() + (requirement.false & ~false).bit_count()
-        count += sum(not (t & true or f & false) for t, f in requirement.choices)
-        if best is None or count < best[0]:
-            best = (count, state)
-    assert best is not None
-    true, false = _common(knowledge[best[1]])
+        for t, f in requirement.choices:
+            count += not (t & true or f & false)
+        if least < 0 or count < least:
+            best, least = state, count
+    true, false = known[best]
     missing = [c for c in _literals(requirement) if not (c[0] & true or c[1] & false)]
-    return [_text(facts, c) for c in missing], best[1]
+    return [_text(facts, c) for c in missing], best

@@ -260,11 +260,11 @@ class Facts:
 
     def _action(self, name: str, member: a.Node | a.Graph) -> Action:
         if isinstance(member, a.Node):
-            takes, gives, guarantee = member.takes, member.gives, member.post
+            takes, gives, guarantees = member.takes, member.gives, member.guarantees
             constants, keeps = member.constants, member.keeps
             branch = member.branch.term if member.branch is not None else None
         else:
-            takes, gives, guarantee = member.sources, member.targets, member.goal
+            takes, gives, guarantees = member.sources, member.targets, tuple(boxes(member.goal))
             constants, keeps, branch = {}, (), None
         fresh = updated = given = derived = forget = 0
         true = self._presence(takes)
@@ -286,7 +286,6 @@ class Facts:
         forget &= ~kept_mask
         outcomes: list[tuple[Knowledge, ...]] = []
         labels: list[Any] = []
-        guarantees = boxes(guarantee)
         if branch is None:
             outcomes.append(
                 tuple(dict.fromkeys(self._gains(box, gives, constants, kept_mask) for box in guarantees))
@@ -423,7 +422,8 @@ class Facts:
 
 def hashable(mask: int) -> bytes:
     """A mask as a dictionary key. Python hashes integers modulo 2^61 - 1, so powers of two, which masks often are, have
-    only 61 hashes between them, and a dictionary keyed by them is a list."""
+    only 61 hashes between them, and a dictionary keyed by them is a list.
+    """
     return mask.to_bytes((mask.bit_length() + 7) >> 3, "little")
 
 
@@ -476,7 +476,7 @@ def _narrow(box: Box, term: Term, value: Any) -> Box | None:
 
 
 def _clauses_of(member: a.Node | a.Graph) -> list[Box]:
-    return list(clauses(member.pre if isinstance(member, a.Node) else member.where))
+    return list(member.requires if isinstance(member, a.Node) else clauses(member.where))
 
 
 def _structs_of(graph: a.Graph) -> set[str]:

@@ -158,13 +158,14 @@ class Linked:
         into: dict[int, set[str]] = {self.source: {SOURCE}}
         for vertex in self.vertices:
             into.setdefault(vertex.state, set()).add(self.actions[vertex.action].name)
-        pairs: set[tuple[str, str]] = set()
+        follow: dict[str, set[str]] = {}
         for state, before in into.items():
             after = {self.actions[step.action].name for step in self.steps[state]}
             if state in self.goals:
                 after.add(TARGET)
-            pairs.update((x, y) for x in before for y in after)
-        return tuple(sorted(pairs))
+            for name in before:
+                follow.setdefault(name, set()).update(after)
+        return tuple((name, other) for name in sorted(follow) for other in sorted(follow[name]))
 
     def dag(self) -> nx.DiGraph:
         """The linked graph: vertices with `node`, `outcome` and `known` attributes, one source and one target."""
@@ -659,16 +660,18 @@ class _Linker:
         self.report.error("F061", message, self.graph.source, self.graph.spans["to"], help)
 
     def _cut(self, reaching: set[int]) -> dict[str, str]:
-        from dataforge.plan.explain import ever_known, why_cut
+        from dataforge.plan.explain import COMPARISONS, common, ever_known, why_cut
 
         used = {step.action for state in self.alive for step in self.steps[state]}
         tried = {step.action for steps in self.all_steps for step in steps}
-        ever = ever_known(self.knowledge)
+        known = [common(alternatives) for alternatives in self.knowledge]
+        ever = ever_known(known)
+        some = known[: max(20, COMPARISONS // max(1, len(self.actions) - len(used)))]
         cut: dict[str, str] = {}
         for number, action in enumerate(self.actions):
             if number in used:
                 continue
-            reason = why_cut(self.facts, action, self.knowledge, ever, number in tried)
+            reason = why_cut(self.facts, action, some, ever, number in tried)
             cut[action.name] = reason
             self.report.warning(
                 "F081",
