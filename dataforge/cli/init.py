@@ -39,9 +39,7 @@ def init(
     for name in starter:
         say(f"made {directory / name}")
     file, out = (shlex.quote(str(directory / name)) for name in ("hello.forge", "out"))
-    say(
-        f"\nsee what it does: dataforge compile {file}\nand run it:       dataforge run {file} --rows 4 --out {out}"
-    )
+    say(f"\nsee what it does: dataforge compile {file}\nand run it:       dataforge run {file} --out {out}")
 
 
 def _check_free(directory: Path, starter: dict[str, Traversable]) -> None:

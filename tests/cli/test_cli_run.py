@@ -33,7 +33,7 @@ def test_a_run_ends_with_its_balance_and_what_to_look_at(tmp_path):
     folder = project(tmp_path / "hello")
     done = dataforge("run", "hello.forge", "--models", "models.toml", "--out", "a corpus", cwd=folder)
     assert done.code == 0
-    assert "6 rows attempted = 6 kept + 0 rejected + 0 lost to errors" in done.out
+    assert "8 rows attempted = 8 kept + 0 rejected + 0 lost to errors" in done.out
     assert "dataforge show 'a corpus'" in done.out
     assert "writer: replay-writer (replay)" in done.err
 
@@ -41,7 +41,7 @@ def test_a_run_ends_with_its_balance_and_what_to_look_at(tmp_path):
 def test_a_second_start_redoes_nothing(corpus):
     done = dataforge("run", "hello.forge", "--models", "models.toml", "--out", "out", "--json", cwd=corpus)
     assert done.code == 0
-    assert (done.json()["calls"], done.json()["resumed"], done.json()["kept"]) == (0, 6, 6)
+    assert (done.json()["calls"], done.json()["resumed"], done.json()["kept"]) == (0, 8, 8)
 
 
 def test_the_default_folder_is_named_after_the_graph(tmp_path):
@@ -203,8 +203,8 @@ def test_a_terminal_sees_a_live_bar(corpus):
         pass  # Linux says so when the other side has closed
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, seen
-    assert b"6/6" in seen
-    assert "6 kept, 0 rejected · ".encode() in seen
+    assert b"8/8" in seen
+    assert "8 kept, 0 rejected · ".encode() in seen
 
 
 # ---- show
@@ -218,14 +218,14 @@ def test_rows_are_shown_with_all_that_is_known_of_them(corpus):
     assert "relevance 4" in done.out
     assert "critic=replay-critic, writer=replay-writer" in done.out
     assert "seeds/passages.jsonl:1" in done.out
-    assert "2 shown; the corpus has 6 samples" in done.out
+    assert "2 shown; the corpus has 8 samples" in done.out
 
 
 def test_rows_for_machines_are_one_a_line(corpus):
     done = dataforge("show", "out", "--json", "--calls", "--limit", 100, cwd=corpus)
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert {row["kind"] for row in rows} == {"final", "call"}
-    assert sum(row["kind"] == "final" for row in rows) == 6
+    assert sum(row["kind"] == "final" for row in rows) == 8
     one = dataforge("show", "out", "--row", rows[-1]["id"][:12], "--json", cwd=corpus)
     assert one.json() == rows[-1]
 
