@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -190,19 +191,18 @@ def test_a_second_interrupt_leaves_the_calls_and_the_same_command_goes_on(tmp_pa
 
 
 def test_a_terminal_sees_a_live_bar(corpus):
-    pid, terminal = pty.fork()
-    if pid == 0:  # pragma: no cover - the child becomes the command
-        os.chdir(corpus)
-        arguments = command("run", "hello.forge", "--models", "models.toml", "--out", "live")
-        os.execve(arguments[0], arguments, environment(TERM="xterm", COLUMNS="80"))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("run", "hello.forge", "--models", "models.toml", "--out", "live"),
+        cwd=corpus, env=environment(TERM="xterm", COLUMNS="80"), stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
     seen = b""
-    try:
-        while chunk := os.read(terminal, 65536):
+    with contextlib.suppress(OSError):  # which is how Linux says that the other side has closed
+        while chunk := os.read(ours, 65536):
             seen += chunk
-    except OSError:
-        pass  # Linux says so when the other side has closed
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, seen
+    os.close(ours)
+    assert process.wait(timeout=60) == 0, seen
     assert b"8/8" in seen
     assert "8 kept, 0 rejected · ".encode() in seen
 

@@ -1,0 +1,102 @@
+"""The plan document: deterministic, hashed, runnable alone, and refused where it does not fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataforge.errors import PlanError
+from dataforge.plan.artifact import compile_program, open_plan
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("name", ["quickstart", "grounded_qa"])
+def test_the_same_bytes_in_every_process(name: str) -> None:
+    found = set()
+    for hash_seed in ("0", "1", "4242"):
+        done = subprocess.run(
+            [sys.executable, "-m", "dataforge", "compile", str(ROOT / "graphs" / f"{name}.forge"), "--json"],
+            capture_output=True, check=True, env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        )  # fmt: skip
+        found.add(done.stdout)
+    assert len(found) == 1
+    document = json.loads(found.pop())
+    assert set(document) >= {
+        "forge_plan", "graph", "structs", "models", "nodes", "vertices", "linked", "edges", "paths", "cut", "hash"
+    }  # fmt: skip
+    node = document["nodes"]["question" if name == "grounded_qa" else "summarise"]
+    assert set(node) >= {"takes", "gives", "pre", "post", "weight", "action"}
+    ids = [v["id"] for v in document["vertices"]]
+    assert len(set(ids)) == len(ids)
+    assert {x for edge in document["linked"] for x in edge} == set(ids)
+    assert document["edges"] == sorted(document["edges"])
+    assert {"source", "target"} <= {x for edge in document["edges"] for x in edge}
+
+
+def write(project: Path, text: str) -> Path:
+    path = project / "main.forge"
+    path.write_text(text)
+    return path
+
+
+PROGRAM = """
+struct Doc { text: str  kind: "raw" | "clean" = "raw" }
+list moods from "moods.jsonl"
+generator writer
+node tidy { takes Doc  gives Doc  pre Doc.kind == "raw"  draw mood from moods
+  ask writer { prompt file "p.j2"  into Doc.text }  set Doc.kind = "clean" }
+graph main { from Doc where Doc.kind == "raw"  to Doc where Doc.kind == "clean"  nodes *
+  emit { user "?"  assistant "{{ Doc.text }}" } }
+"""
+
+
+def test_a_plan_runs_without_its_forge_files(project: Path) -> None:
+    (project / "moods.jsonl").write_text('"calm"\n')
+    (project / "p.j2").write_text("{{ mood }}: {{ Doc.text }}\n")
+    path = write(project, PROGRAM)
+    plan = compile_program(path)
+    (project / "plan.json").write_text(plan.json())
+    path.unlink()
+    (project / "p.j2").unlink()
+    again = open_plan(project / "plan.json")
+    assert again.hash == plan.hash
+    assert again.json() == plan.json()
+
+
+def test_a_plan_that_was_edited_or_whose_project_changed_is_refused(project: Path) -> None:
+    (project / "moods.jsonl").write_text('"calm"\n')
+    (project / "p.j2").write_text("{{ mood }}: {{ Doc.text }}\n")
+    text = compile_program(write(project, PROGRAM)).json()
+    (project / "plan.json").write_text(text.replace("clean", "cleam", 1))
+    with pytest.raises(PlanError, match="changed after it was made"):
+        open_plan(project / "plan.json")
+    (project / "plan.json").write_text(text)
+    (project / "moods.jsonl").write_text('"calm"\n"stern"\n')
+    with pytest.raises(PlanError, match="lists differ"):
+        open_plan(project / "plan.json")
+    for broken in ("", "[]", "{}", '{"forge_plan": 1}'):
+        (project / "plan.json").write_text(broken)
+        with pytest.raises(PlanError):
+            open_plan(project / "plan.json")
+
+
+def test_large_counts_are_texts(project: Path) -> None:
+    nodes = "\n".join(
+        f'node n{i}_{k} {{ takes Doc  gives Doc  pre Doc.step == {i}  keeps Doc.text  set Doc.step = {i + 1} }}'
+        for i in range(60)
+        for k in range(2)
+    )
+    path = write(
+        project,
+        f"struct Doc {{ text: str  step: int = 0 }}\n{nodes}\n"
+        'graph main { from Doc where Doc.step == 0  to Doc where Doc.step == 60  nodes *  emit { user "?"  assistant "{{ Doc.text }}" } }',
+    )
+    plan = compile_program(path)
+    assert plan.linked.paths == 2**60
+    assert plan.document["paths"] == str(2**60)
