@@ -19,7 +19,7 @@ import enum
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -252,6 +252,26 @@ def clauses(expr: Expr) -> list[dict[Term, Values]]:
         found = [clause for item in expr.items for clause in clauses(item)]
         return found if len(found) <= 1 else list({_key(c): c for c in found}.values())
     return [{term: ~values for term, values in box.items()} for box in boxes(expr, negated=True)]
+
+
+def type_values(term: Term) -> Values:
+    """What a term can be, by its type alone, where its struct is there."""
+    if term.optional:
+        return ~(~term.universe.present()).present()  # the universe, or absent
+    return term.universe.present()
+
+
+def possible(options: list[dict[Term, Values]], present: Container[str]) -> list[dict[Term, Values]]:
+    """The alternatives that can be, given that these structs are there: a field that is not optional is not absent."""
+    return [
+        box
+        for box in options
+        if not any(
+            all(struct in present for struct in term.structs)
+            and intersection(values, type_values(term)).empty
+            for term, values in box.items()
+        )
+    ]
 
 
 def entails(box: Box, clause: Box) -> bool:

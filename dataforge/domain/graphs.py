@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dataforge.domain import actions as a
-from dataforge.domain.conditions import Expr, TooManyAlternatives, boxes, clauses, terms_of
+from dataforge.domain.conditions import Expr, TooManyAlternatives, boxes, clauses, possible, terms_of
 from dataforge.domain.nodes import Surroundings
 from dataforge.domain.structs import StructType
 from dataforge.lang import syntax as s
@@ -84,7 +84,7 @@ class GraphResolver:
         )
         self.spans[word] = span
         try:
-            options = boxes(condition)
+            options = possible(boxes(condition), structs)
             clauses(condition)
         except TooManyAlternatives:
             self.error("F030", "this condition has more than 64 alternatives", span, "ask for less at once")

@@ -21,6 +21,7 @@ from dataforge.domain.conditions import (
     TooManyAlternatives,
     boxes,
     clauses,
+    possible,
     terms_of,
 )
 from dataforge.domain.python import PythonImports, PythonRefused, parameters_of
@@ -336,7 +337,7 @@ class NodeResolver:
     def _check_pre(self, pre: Expr) -> Needs:
         span = self.spans.get("pre", self.decl.name.span)
         try:
-            options = boxes(pre)
+            options = possible(boxes(pre), self.draft.takes)
             self.requires = clauses(pre)
         except TooManyAlternatives:
             self.error("F030", "`pre` has more than 64 alternatives", span, "split the node in two")
@@ -353,7 +354,7 @@ class NodeResolver:
     def _check_post(self, post: Expr) -> None:
         span = self.spans.get("post", self.decl.name.span)
         try:
-            self.guarantees = boxes(post)
+            self.guarantees = possible(boxes(post), {**self.draft.takes, **self.draft.gives})
             if not self.guarantees:
                 self.error("F031", "this postcondition can never hold", span, "remove what contradicts")
         except TooManyAlternatives:

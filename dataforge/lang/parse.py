@@ -68,6 +68,7 @@ def _parse_text(source: Source, text: str, base: int, report: Report) -> s.File:
         file = lark.parse(text)
     finally:
         problems = builder.problems
+        builder.start_text(0)  # let go of the tree
     for code, message, span, help in problems:
         report.error(code, message, source, span, help)
     assert isinstance(file, s.File)
@@ -77,13 +78,16 @@ def _parse_text(source: Source, text: str, base: int, report: Report) -> s.File:
 # ---- recovery
 
 
+_TEXT = r'"""(?s:.*?)"""|"(?:\\.|[^"\\\n])*"'
 _ITEM = (
     r"(?:from[ \t]+(?:\"[^\"\n]*\"|[\w.]+)[ \t]+import\b|forge[ \t]+\d"
-    r"|(?:struct|generator|judge|list|rubric|predicate|node|graph)[ \t]+\w)"
+    r"|(?:struct|generator|list|rubric|predicate|node|graph)[ \t]+\w"
+    # A judge with a rubric is a clause of a node, wherever on its line it stands.
+    rf"|judge[ \t]+\w++(?!\s*\{{(?:{_TEXT}|[^\"}}])*?\brubric\b))"
 )
-_CUT = re.compile(rf'"""(?s:.*?)"""|"(?:\\.|[^"\\\n])*"|\#[^\n]*|^(?={_ITEM})', re.MULTILINE)
+_CUT = re.compile(rf"{_TEXT}|\#[^\n]*|^(?={_ITEM})", re.MULTILINE)
 _HEADER = re.compile(r"\s*(struct|generator|judge|list|rubric|predicate|node|graph)\s+([^\W\d]\w*)")
-_BRACES = re.compile(r'"""(?s:.*?)"""|"(?:\\.|[^"\\\n])*"|\#[^\n]*|[{}()\[\]]')
+_BRACES = re.compile(rf"{_TEXT}|\#[^\n]*|[{{}}()\[\]]")
 
 
 def _parse_items(source: Source, whole: UnexpectedInput, report: Report) -> s.File:
@@ -126,8 +130,8 @@ _TERMINALS = {
     "RBRACE": "`}`",
     "LPAR": "`(`",
     "RPAR": "`)`",
-    "LSQB": "`[`",
-    "RSQB": "`]`",
+    "OPEN": "`[`",
+    "CLOSE": "`]`",
     "COMMA": "`,`",
     "COLON": "`:`",
     "EQUAL": "`=`",
@@ -143,6 +147,9 @@ def _report_syntax(source: Source, text: str, base: int, error: UnexpectedInput,
         return
     assert isinstance(error, UnexpectedToken)
     token = error.token
+    if token.type == "STRING" and text.startswith('"""', token.start_pos):
+        _report_unclosed(source, base + (token.start_pos or 0), report)
+        return
     accepted = sorted(error.accepts or error.expected or ())
     keywords = sorted(t.lower() for t in accepted if t not in _TERMINALS and t.isalpha())
     if token.type == "$END":
@@ -181,13 +188,7 @@ def _report_characters(
     span = Span(base + at, base + at + 1)
     char = text[at] if at < len(text) else ""
     if text.startswith('"""', at):
-        report.error(
-            "F002",
-            'this `"""` is never closed',
-            source,
-            Span(base + at, base + at + 3),
-            'close the text with `"""`',
-        )
+        _report_unclosed(source, base + at, report)
     elif char == '"':
         line_end = text.find("\n", at)
         report.error(
@@ -211,6 +212,10 @@ def _report_characters(
             span,
             f"expected {_expected(known)}" if known else "remove it",
         )
+
+
+def _report_unclosed(source: Source, at: int, report: Report) -> None:
+    report.error("F002", 'this `"""` is never closed', source, Span(at, at + 3), 'close the text with `"""`')
 
 
 def _one_line(text: str) -> str:
@@ -263,7 +268,7 @@ class _Builder:
     def start_text(self, base: int) -> None:
         self.base = base
         self.problems: list[tuple[str, str, Span, str]] = []
-        self._depth: dict[int, int] = {}
+        self._nesting: dict[int, tuple[Any, int]] = {}
 
     # -- helpers, underscored so that Lark does not take them for rules
 
@@ -312,15 +317,23 @@ class _Builder:
         )
         return 0
 
+    def _depth(self, item: Any) -> int:
+        """How deep an item nests, 0 for a leaf."""
+        known = self._nesting.get(id(item))
+        return known[1] if known is not None else 0
+
+    def _note_depth(self, item: Any, depth: int) -> None:
+        self._nesting[id(item)] = (item, depth)  # held, so that no other item can get its id
+
     def _nested(self, item: Any, children: tuple[Any, ...], span: Span) -> Any:
-        depth = 1 + max((self._depth.get(id(c), 0) for c in children), default=0)
+        depth = 1 + max(map(self._depth, children), default=0)
         if depth == MAX_DEPTH + 1:
             self.problems.append(
                 ("F006", f"this nests more than {MAX_DEPTH} levels deep", span, "split it into simpler parts")
             )
         if depth > MAX_DEPTH:  # cut here, so that nothing downstream recurses without bound
             item = children[0]
-        self._depth[id(item)] = depth
+        self._note_depth(item, depth)
         return item
 
     # -- file and declarations
@@ -358,7 +371,7 @@ class _Builder:
             return base
         end = self._span(c[1]).end
         optional = s.TypeExpr(base.kind, base.name, base.values, base.item, True, Span(base.span.start, end))
-        self._depth[id(optional)] = self._depth.get(id(base), 0)
+        self._note_depth(optional, self._depth(base))
         return optional
 
     def type_name(self, c: list[Token]) -> s.TypeExpr:
@@ -630,7 +643,7 @@ class _Builder:
         return s.Literal(None, self._span(c[0]))
 
     def lit_list(self, c: list[Any]) -> s.Literal:
-        items = tuple(x for x in c if x is not None)
-        span = Span(items[0].span.start, items[-1].span.end) if items else s.NOWHERE
+        items = tuple(x for x in c[1:-1] if x is not None)
+        span = Span(self._span(c[0]).start, self._span(c[-1]).end)
         built: s.Literal = self._nested(s.Literal(items, span), items, span)
         return built

@@ -28,12 +28,15 @@ def parse_stored(source: Source, report: Report) -> syntax.File:
     """Parse a text, or load its tree from the cache."""
     if len(source.text) < MIN_CHARS:
         return _parse(source, report)
-    place = _folder() / f"{_key(source.text)}.json"
+    folder = _folder()
+    if folder is None:
+        return _parse(source, report)
+    place = folder / f"{_key(source.text)}.json"
     try:
         found = _decode(json.loads(place.read_bytes()))
         if isinstance(found, syntax.File):
             return found
-    except (OSError, ValueError, TypeError, KeyError, IndexError):
+    except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError):
         pass  # no entry, or a damaged one: parse
     before = len(report.diagnostics)
     file = _parse(source, report)
@@ -50,14 +53,17 @@ def _parse(source: Source, report: Report) -> syntax.File:
     return parse(source, report)
 
 
-def _folder() -> Path:
+def _folder() -> Path | None:
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "dataforge" / "syntax"
+    try:
+        return Path(base).expanduser() / "dataforge" / "syntax"
+    except RuntimeError:
+        return None  # a user without a home, as containers have them
 
 
 def _key(text: str) -> str:
     digest = hashlib.blake2b(_version(), digest_size=16)
-    digest.update(text.encode())
+    digest.update(text.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
@@ -74,9 +80,12 @@ def _store(place: Path, file: syntax.File) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(dir=place.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(_encode(file), stream, separators=(",", ":"))
-        Path(name).replace(place)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                json.dump(_encode(file), stream, separators=(",", ":"))
+            Path(name).replace(place)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
     except OSError:
         return  # a full or read-only disk costs time, not correctness
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataforge.domain import actions as a
-from dataforge.domain.conditions import Box, Term, Terms, boxes, clauses, terms_of
+from dataforge.domain.conditions import Box, Term, Terms, boxes, clauses, possible, terms_of, type_values
 from dataforge.domain.measures import MEASURES
 from dataforge.domain.structs import StructType
 from dataforge.domain.values import PRESENT, Values, disjoint, intersection, points, symbols, within
@@ -215,7 +215,7 @@ class Facts:
         for struct, terms in self.terms_of.items():
             true = false = 0
             for term in terms:
-                t, f = self.terms[term].known(_type_values(term))
+                t, f = self.terms[term].known(type_values(term))
                 true |= t
                 false |= f
             self.by_type[struct] = (true, false)
@@ -264,7 +264,11 @@ class Facts:
             constants, keeps = member.constants, member.keeps
             branch = member.branch.term if member.branch is not None else None
         else:
-            takes, gives, guarantees = member.sources, member.targets, tuple(boxes(member.goal))
+            takes, gives, guarantees = (
+                member.sources,
+                member.targets,
+                tuple(possible(boxes(member.goal), member.targets)),
+            )
             constants, keeps, branch = {}, (), None
         fresh = updated = given = derived = forget = 0
         true = self._presence(takes)
@@ -347,7 +351,7 @@ class Facts:
                 )
                 if not (constant or in_box or lifted):
                     continue
-                values = _type_values(term)
+                values = type_values(term)
                 if lifted:
                     values = values.present()
                 if in_box:
@@ -380,7 +384,7 @@ class Facts:
                 field_mask &= ~known.mask  # an opaque atom over a struct that is not there is false
         base_false = everything & ~presence & ~field_mask
         found = []
-        for box in boxes(self.graph.where):
+        for box in possible(boxes(self.graph.where), self.graph.sources):
             true, false = self._gains(box, self.graph.sources, {}, 0)
             found.append((true, (false | base_false) & ~true))
         return tuple(dict.fromkeys(found))
@@ -434,13 +438,6 @@ def bits_of(mask: int) -> list[int]:
         found.append(low.bit_length() - 1)
         mask ^= low
     return found
-
-
-def _type_values(term: Term) -> Values:
-    """What the struct's own type says of a term."""
-    if term.optional:
-        return ~(~term.universe.present()).present()  # the universe, or absent
-    return term.universe.present()
 
 
 def _exactly(term: Term, value: Any) -> Values:

@@ -61,15 +61,15 @@ def test_unclosed_item_does_not_swallow_the_next() -> None:
 
 
 def test_items_named_in_text_and_comments_are_not_taken_for_items() -> None:
-    text = 'node a { """\nnode b { takes\n""" ask w { prompt "x" } }\n# node c {\nstruct }\n'
+    text = 'node a { """\nnode b { takes\n""" ask w { prompt "x" } }\n# node c {\nstruct 3\n'
     file, found = diagnose(text)
     assert [d.code for d in found] == ["F001"]
-    assert at(found[0]) == "}"
+    assert at(found[0]) == "3"
     assert len(file.items) == 1
 
 
 def test_a_judge_clause_at_the_start_of_a_line_is_no_item() -> None:
-    text = "node a {\ntakes A\ngives B\njudge critic { rubric good }\nretry 1\n}\nstruct }\n"
+    text = "node a {\ntakes A\ngives B\njudge critic { rubric good }\nretry 1\n}\nstruct 3\n"
     file, found = diagnose(text)
     assert len(found) == 1
     assert len(file.items) == 1
