@@ -219,7 +219,25 @@ def main() -> None:
     print(
         "CPU seconds. tree: Lark's own tree (baseline); after: all after the parse; warm: whole, parse from the cache"
     )
-    columns = ["shape", "nodes", "tokens", "tree", "parse", "ratio", "resolve", "link", "plan", "after", "whole", "warm", "states", "vertices", "edges", "paths", "MB"]
+    columns = [
+        "shape",
+        "nodes",
+        "tokens",
+        "tree",
+        "parse",
+        "ratio",
+        "resolve",
+        "link",
+        "plan",
+        "after",
+        "whole",
+        "warm",
+        "states",
+        "vertices",
+        "edges",
+        "paths",
+        "MB",
+    ]
     print(" ".join(f"{c:>9}" for c in columns))
     rows = []
     for shape in options.shapes:

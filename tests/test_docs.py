@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +86,18 @@ def test_page_covers_every_item_and_clause_of_the_grammar() -> None:
     written = "\n".join(e.text for e in EXAMPLES) + PRELUDE + "".join(FILES.values())
     missing = {k for k in keywords if not re.search(rf"\b{k}\b", written)}
     # In tables and prose only, since an example would have nothing to show.
-    assert missing <= {"verify", "all", "none", "weighted", "train", "weight", "retry", "tool", "uniform", "system"}
+    assert missing <= {
+        "verify",
+        "all",
+        "none",
+        "weighted",
+        "train",
+        "weight",
+        "retry",
+        "tool",
+        "uniform",
+        "system",
+    }
     for keyword in missing:
         assert f"`{keyword}" in PAGE, f"the page does not mention `{keyword}`"
 

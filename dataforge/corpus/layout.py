@@ -80,7 +80,7 @@ def storing(path: Path) -> Iterator[None]:
                 f"the disk is full: {path} cannot be written",
                 help="make room and start the same command again: everything finished is in the journal",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT):
             raise OutputError(
                 f"{path} cannot be written: {error.strerror}", code="R021", help="choose another --out"
             ) from error
@@ -97,7 +97,11 @@ def write_durably(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        put_in_place(temporary, path)
+        try:
+            put_in_place(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

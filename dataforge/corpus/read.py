@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from dataforge.corpus.layout import FOLDERS, MANIFEST, REJECTED, TRAIN
 from dataforge.errors import OutputError
 from dataforge.run.journal import JOURNAL_NAME
@@ -68,7 +70,7 @@ def read_rows(directory: Path, *, rejected: bool = False) -> Iterator[Row]:
                         if message["tool_calls"] is not None:
                             message["tool_calls"] = [json.loads(call) for call in message["tool_calls"]]
                     yield Row.model_validate(data)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValidationError) as error:
             raise OutputError(
                 f"{path} is damaged: {error}", code="R023", help="run the same command again"
             ) from error

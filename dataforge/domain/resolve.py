@@ -73,6 +73,8 @@ class Files:
             UnreadableFile: where it is outside the root, missing, not UTF-8, or too large.
         """
         name = self.relative(path)
+        if not name.isprintable():
+            raise UnreadableFile("F005", f"the file name {name!a} is no text", "rename the file")
         text = self.overlay.get(name)
         if text is None:
             try:

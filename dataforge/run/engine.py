@@ -76,7 +76,7 @@ class RunOptions:
     walks: int = 1
     seed: int = 0
     models_file: Path | None = None
-    concurrency: int = 32
+    concurrency: int = 64
     max_failures: int = 0
 
 
@@ -177,6 +177,15 @@ def jobs(files: list[Path], base: Path, options: RunOptions, seeds: Filter) -> I
             given += 1
 
 
+def nothing_fits(graph: a.Graph, seeds: Filter) -> SeedError:
+    """The error for a run without a row."""
+    return SeedError(
+        f"no seed satisfies the `from` of `{graph.name}`: {seeds.filtered} read; {seeds.first_reason}",
+        code="R017",
+        help="change the seeds, or ask less of them in `from … where`",
+    )
+
+
 class Run:
     """One run (or a further start of it): `await go()`."""
 
@@ -242,11 +251,7 @@ class Run:
         """Refuse a run without a single usable seed before anything is written."""
         probe = Filter(self.plan.graph, self.tokens)
         if next(jobs(self.files, self.base, self.options, probe), None) is None:
-            raise SeedError(
-                f"no seed satisfies the `from` of `{self.plan.graph.name}`: {probe.filtered} read; {probe.first_reason}",
-                code="R017",
-                help="change the seeds, or ask less of them in `from … where`",
-            )
+            raise nothing_fits(self.plan.graph, probe)
 
     async def _go(self, journal: Journal, began: float) -> RunSummary:
         finished = journal.finished()
@@ -409,6 +414,8 @@ def dry_run(plan: Plan, options: RunOptions, environ: Mapping[str, str] | None =
     files, base = seed_files(plan, options)
     seeds = Filter(plan.graph, tokens)
     rows = [job.row for job in jobs(files, base, options, seeds)]
+    if not rows:
+        raise nothing_fits(plan.graph, seeds)
     router = Router(plan.linked, options.seed, plan.hash)
     visits: Counter[str] = Counter()
     for row in rows[:DRY_WALKS]:

@@ -57,7 +57,8 @@ class Samples:
         self, seed: Seed, context: RowContext, path: Sequence[str], branch: Sequence[int], reason: Reason
     ) -> Row:
         """The row of a walk that did not arrive: the conversation as far as it came, and why it ended."""
-        exchange = context.exchanges[-1] if context.exchanges else None
+        asked = [e for e in context.exchanges if e.purpose == "ask"] or context.exchanges
+        exchange = asked[-1] if asked else None
         messages = [*exchange.sent, self._reply(exchange)] if exchange is not None else []
         node = exchange.node if exchange is not None else reason.stage
         kept = self._row("final", seed, context, path, branch, messages, node, context.exchanges)

@@ -40,7 +40,9 @@ class ModelServer:
                 self.wfile.write(data)
 
             def do_GET(self) -> None:
-                data = json.dumps({"object": "list", "data": [{"id": "writer-model"}, {"id": "judge-model"}]}).encode()
+                data = json.dumps(
+                    {"object": "list", "data": [{"id": "writer-model"}, {"id": "judge-model"}]}
+                ).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
@@ -76,7 +78,9 @@ class ModelServer:
             "object": "chat.completion",
             "created": 0,
             "model": body["model"],
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+            ],
             "usage": {"prompt_tokens": 10, "completion_tokens": len(text.split()), "total_tokens": 20},
         }
 
@@ -101,7 +105,9 @@ class ModelServer:
         self.thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.http.shutdown()
         self.http.server_close()
         self.thread.join()

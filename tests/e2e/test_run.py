@@ -78,7 +78,7 @@ graph main {
 }
 """
 
-FUNCTIONS = '''
+FUNCTIONS = """
 from dataforge import Reject
 
 
@@ -86,7 +86,7 @@ def fiction(doc):
     if "dragon" in doc.text:
         raise Reject("no dragons")
     return {"text": "a tale of " + doc.text, "mood": "grim"}
-'''
+"""
 
 
 def write_project(folder: Path, text: str, seeds: list[dict[str, Any]], functions: str = FUNCTIONS) -> Path:
@@ -114,7 +114,8 @@ def go(plan: Plan, out: Path, server: ModelServer, **options: Any) -> RunSummary
 def recheck(plan: Plan, row: Row) -> list[str]:
     """Postconditions of the last giver of each struct of the row's final state, checked from the stored state alone."""
     state = {
-        name: plan.program.structs[name].model.model_validate(fields) for name, fields in json.loads(row.state).items()
+        name: plan.program.structs[name].model.model_validate(fields)
+        for name, fields in json.loads(row.state).items()
     }
     nodes = plan.graph.nodes()
     last = {struct: name for name in row.path for struct in nodes[name].gives}
@@ -149,7 +150,13 @@ def server() -> Any:
 def test_every_row_ends_as_its_contracts_say(tmp_path: Path, server: ModelServer) -> None:
     plan = compile_program(write_project(tmp_path, STRUCTS + NODES + GRAPH, SEEDS))
     summary = go(plan, tmp_path / "out", server)
-    assert (summary.attempted, summary.kept, summary.rejected, summary.failed, summary.filtered) == (4, 2, 2, 0, 1)
+    assert (summary.attempted, summary.kept, summary.rejected, summary.failed, summary.filtered) == (
+        4,
+        2,
+        2,
+        0,
+        1,
+    )
     assert summary.rejected_by == {"R104": 1, "R109": 1}
     rows = list(read_rows(tmp_path / "out"))
     finals = {tuple(r.path): r for r in rows if r.kind == "final"}
@@ -209,7 +216,11 @@ def test_a_judge_that_refuses_sends_the_verdict_back(tmp_path: Path, server: Mod
 
 def test_a_broken_post_is_retried_with_the_reason_then_rejected(tmp_path: Path, server: ModelServer) -> None:
     server.answers |= {"^Fact: ": "one", "^That is not": "two"}
-    plan = compile_program(write_project(tmp_path, STRUCTS + NODES.replace("set Note.mood", "retry 1\n  set Note.mood") + GRAPH, SEEDS[:1]))
+    plan = compile_program(
+        write_project(
+            tmp_path, STRUCTS + NODES.replace("set Note.mood", "retry 1\n  set Note.mood") + GRAPH, SEEDS[:1]
+        )
+    )
     summary = go(plan, tmp_path / "out", server)
     assert summary.rejected_by == {"R101": 1}
     asked = [json.loads(p)[-1]["content"] for p in server.prompts]
@@ -264,14 +275,14 @@ def test_predicates_and_emitted_message_lists(tmp_path: Path, server: ModelServe
     node talk { takes Doc  gives Chat  post longer(Chat, Doc)  call "functions:talk" }
     graph main { from Doc  to Chat where longer(Chat)  nodes *  seeds "seeds.jsonl"  emit Chat.messages }
     """.replace(" where longer(Chat)", "")
-    functions = '''
+    functions = """
 def longer(chat, doc):
     return len(chat.messages) >= 2
 
 
 def talk(doc):
     return {"messages": [{"role": "user", "content": doc.text}, {"role": "assistant", "content": "yes"}][: len(doc.text)]}
-'''
+"""
     plan = compile_program(write_project(tmp_path, text, [{"text": "hello"}, {"text": "h"}], functions))
     summary = go(plan, tmp_path / "out", server)
     assert (summary.kept, summary.rejected_by) == (1, {"R101": 1})
@@ -281,7 +292,9 @@ def talk(doc):
 
 
 def test_a_failing_function_loses_the_row_and_only_that(tmp_path: Path, server: ModelServer) -> None:
-    functions = FUNCTIONS.replace('return {"text"', 'if "fox" in doc.text:\n        1 / 0\n    return {"text"')
+    functions = FUNCTIONS.replace(
+        'return {"text"', 'if "fox" in doc.text:\n        1 / 0\n    return {"text"'
+    )
     plan = compile_program(write_project(tmp_path, STRUCTS + NODES + GRAPH, SEEDS[:3], functions))
     summary = go(plan, tmp_path / "out", server)
     assert (summary.kept, summary.rejected, summary.failed_by) == (1, 1, {"R108": 1})
@@ -340,7 +353,9 @@ def test_walks_of_one_seed_get_samples_of_their_own(tmp_path: Path, server: Mode
 def test_killed_run_resumes_without_repeating_a_finished_call(tmp_path: Path) -> None:
     with ModelServer(delay_s=0.05) as server:
         server.answers = {"^Sort": "fact", "^Fact": "It is so indeed."}
-        file = write_project(tmp_path, STRUCTS + NODES + GRAPH, [{"text": f"seed number {i}"} for i in range(30)])
+        file = write_project(
+            tmp_path, STRUCTS + NODES + GRAPH, [{"text": f"seed number {i}"} for i in range(30)]
+        )
         (tmp_path / "models.toml").write_text(server.models_file())
         command = [
             sys.executable, "-m", "dataforge", "run", str(file), "--models", str(tmp_path / "models.toml"),
@@ -363,13 +378,17 @@ def test_killed_run_resumes_without_repeating_a_finished_call(tmp_path: Path) ->
 def test_interrupt_drains_and_says_how_to_go_on(tmp_path: Path) -> None:
     with ModelServer(delay_s=0.05) as server:
         server.answers = {"^Sort": "fact", "^Fact": "It is so indeed."}
-        file = write_project(tmp_path, STRUCTS + NODES + GRAPH, [{"text": f"seed number {i}"} for i in range(40)])
+        file = write_project(
+            tmp_path, STRUCTS + NODES + GRAPH, [{"text": f"seed number {i}"} for i in range(40)]
+        )
         (tmp_path / "models.toml").write_text(server.models_file())
         command = [
             sys.executable, "-m", "dataforge", "run", str(file), "--models", str(tmp_path / "models.toml"),
             "--out", str(tmp_path / "out"), "--concurrency", "4",
         ]  # fmt: skip
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+        )
         while server.calls < 20 and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)

@@ -26,7 +26,9 @@ def golden(text: str) -> str:
 
 
 def test_error_with_help() -> None:
-    found = Diagnostic("F010", "there is no struct named `Aa` here", SOURCE, Span(AT, AT + 2), "did you mean `A`?")
+    found = Diagnostic(
+        "F010", "there is no struct named `Aa` here", SOURCE, Span(AT, AT + 2), "did you mean `A`?"
+    )
     assert found.render() == golden(
         """
         graphs/x.forge:3:8: error[F010]: there is no struct named `Aa` here

@@ -66,9 +66,7 @@ def test_empty_file_and_version() -> None:
         ("from a . b import C", s.Import("a.b", False, (s.Imported(name("C"), name("C")),))),
         (
             'from "x/y.forge" import C as D, E',
-            s.Import(
-                "x/y.forge", True, (s.Imported(name("C"), name("D")), s.Imported(name("E"), name("E")))
-            ),
+            s.Import("x/y.forge", True, (s.Imported(name("C"), name("D")), s.Imported(name("E"), name("E")))),
         ),
         ("generator w", s.ModelDecl("generator", name("w"))),
         ("judge w {}", s.ModelDecl("judge", name("w"))),
@@ -112,9 +110,7 @@ def test_empty_file_and_version() -> None:
                         s.TypeExpr(
                             "list",
                             "list",
-                            item=s.TypeExpr(
-                                "list", "list", item=s.TypeExpr("name", "int", optional=True)
-                            ),
+                            item=s.TypeExpr("list", "list", item=s.TypeExpr("name", "int", optional=True)),
                         ),
                     ),
                     s.FieldDecl(name("c"), s.TypeExpr("enum", values=("x", "y")), lit("x")),
@@ -243,7 +239,10 @@ C = s.Truth(ref("C"))
         ("p(A, B)", s.Truth(s.Func("p", (ref("A"), ref("B"))))),
         ('matches(A.b, "x")', s.Truth(s.Func("matches", (ref("A.b"), lit("x"))))),
         *[(f"A.b {op} 1", s.Compare(ref("A.b"), op, lit(1))) for op in ("==", "!=", "<", "<=", ">", ">=")],
-        ("words(A.b) >= len(B.c)", s.Compare(s.Func("words", (ref("A.b"),)), ">=", s.Func("len", (ref("B.c"),)))),
+        (
+            "words(A.b) >= len(B.c)",
+            s.Compare(s.Func("words", (ref("A.b"),)), ">=", s.Func("len", (ref("B.c"),))),
+        ),
         ("A.b == null", s.Compare(ref("A.b"), "==", lit(None))),
         ("A.b in 1..2", s.In(ref("A.b"), False, s.Range(1, 2))),
         ("A.b in -1.5..-1", s.In(ref("A.b"), False, s.Range(-1.5, -1))),
@@ -293,10 +292,7 @@ def test_literal(written: str, meant: Any) -> None:
     assert type(found.value.value) is type(lit(meant).value)
 
 
-KEYWORDS = """all and as ask assistant branch call cover draw else emit except file final forge from generator gives
-graph has import in into json judge keeps list many node nodes none not or post pre predicate prompt reasoning reject
-retry rubric score seeds set steps struct system takes to tool train uniform user verify walk weight weighted where
-true false null""".split()
+KEYWORDS = ["all", "and", "as", "ask", "assistant", "branch", "call", "cover", "draw", "else", "emit", "except", "file", "final", "forge", "from", "generator", "gives", "graph", "has", "import", "in", "into", "json", "judge", "keeps", "list", "many", "node", "nodes", "none", "not", "or", "post", "pre", "predicate", "prompt", "reasoning", "reject", "retry", "rubric", "score", "seeds", "set", "steps", "struct", "system", "takes", "to", "tool", "train", "uniform", "user", "verify", "walk", "weight", "weighted", "where", "true", "false", "null"]
 
 
 @pytest.mark.parametrize("word", [w for w in KEYWORDS if w not in ("true", "false", "null")])
@@ -316,7 +312,9 @@ def test_keywords_are_contextual(word: str) -> None:
 
 @pytest.mark.parametrize("word", KEYWORDS)
 def test_keyword_names_a_rubric_criterion_or_a_subfield(word: str) -> None:
-    tree = item(f'node n {{ pre A.{word}, A.{word}.{word} == 1, words(A.{word}) > 2 set A.{word} = B.{word} }}')
+    tree = item(
+        f"node n {{ pre A.{word}, A.{word}.{word} == 1, words(A.{word}) > 2 set A.{word} = B.{word} }}"
+    )
     assert tree.clauses[1] == s.Set(ref(f"A.{word}"), ref(f"B.{word}"))
 
 

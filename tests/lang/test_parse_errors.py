@@ -50,7 +50,9 @@ def test_each_broken_item_gives_one_error_and_the_good_ones_are_kept() -> None:
     assert {d.code for d in found} == {"F001"}
     assert len({d.source.line_column(d.span.start)[0] for d in found}) == len(found)
     assert len(file.items) == 3 * len(GOOD)
-    assert set(file.broken) == {f"{k}{i}_bad" for i in range(3) for k in ("A", "w", "j", "l", "r", "p", "n", "g")}
+    assert set(file.broken) == {
+        f"{k}{i}_bad" for i in range(3) for k in ("A", "w", "j", "l", "r", "p", "n", "g")
+    }
 
 
 def test_unclosed_item_does_not_swallow_the_next() -> None:

@@ -10,7 +10,7 @@ from dataforge.lang import syntax as s
 from dataforge.lang.diagnostics import Report, Source, Span
 from dataforge.lang.parse import parse
 
-TEXT = '''# spans
+TEXT = """# spans
 struct Doc { text: str?  kind: "a" | "b" = "a"  tags: list[str] = [] }
 generator writer { temperature 0.5  stop ["x"] }
 node n {
@@ -24,7 +24,7 @@ node n {
   train all
 }
 graph g { from Doc where has Doc  to Doc  nodes *  walk cover  emit { user "u" assistant "a" reasoning Doc.text } }
-'''
+"""
 
 
 def parts(value: Any) -> Iterator[tuple[Any, Span]]:

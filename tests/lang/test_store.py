@@ -57,8 +57,20 @@ def test_another_text_is_another_entry(cache: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        b"", b"{", b"null", b"[]", b"[-1]", b"[9999]", b'["x"]', b"[[]]", b"\xff\xfe", b"[-2, 1, 2]", b"[" * 100_000,
-        b'{"a": 1}', b"[null, 1]", b"[1.5]",
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"[-1]",
+        b"[9999]",
+        b'["x"]',
+        b"[[]]",
+        b"\xff\xfe",
+        b"[-2, 1, 2]",
+        b"[" * 100_000,
+        b'{"a": 1}',
+        b"[null, 1]",
+        b"[1.5]",
     ],  # fmt: skip
 )
 def test_damaged_entry_is_parsed_anew_and_mended(cache: Path, damage: bytes) -> None:
@@ -88,7 +100,9 @@ def test_entry_of_another_class_is_ignored(cache: Path) -> None:
     assert load()[0] == parsed()
 
 
-def test_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_that_cannot_be_written_costs_nothing_but_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert load()[0] == parsed()

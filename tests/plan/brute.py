@@ -19,7 +19,13 @@ FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "B": {"k": ("x", "y", "z"), "o": (True, False, None)},
     "C": {"b": (True, False)},
 }
-DEFAULTS: dict[tuple[str, str], Any] = {("A", "k"): "x", ("A", "b"): False, ("B", "k"): "x", ("B", "o"): None, ("C", "b"): False}
+DEFAULTS: dict[tuple[str, str], Any] = {
+    ("A", "k"): "x",
+    ("A", "b"): False,
+    ("B", "k"): "x",
+    ("B", "o"): None,
+    ("C", "b"): False,
+}
 DECLARED = """
 struct A { k: "x" | "y" | "z" = "x"  b: bool = false }
 struct B { k: "x" | "y" | "z" = "x"  o: bool? = null }
@@ -63,7 +69,9 @@ class Cond:
             case "yes":
                 return value(state, self.args[0]) is True
             case "has":
-                return value(state, self.args[0]) is not None if "." in self.args[0] else self.args[0] in state
+                return (
+                    value(state, self.args[0]) is not None if "." in self.args[0] else self.args[0] in state
+                )
             case "not":
                 return not self.args[0].holds(state)
             case "and":
@@ -73,7 +81,9 @@ class Cond:
 
 
 def literal(v: Any) -> str:
-    return {True: "true", False: "false", None: "null"}.get(v, f'"{v}"') if not isinstance(v, str) else f'"{v}"'
+    return (
+        {True: "true", False: "false", None: "null"}.get(v, f'"{v}"') if not isinstance(v, str) else f'"{v}"'
+    )
 
 
 def value(state: dict[str, dict[str, Any]], ref: str) -> Any:
@@ -82,7 +92,9 @@ def value(state: dict[str, dict[str, Any]], ref: str) -> Any:
 
 
 @st.composite
-def atoms(draw: st.DrawFn, structs: tuple[str, ...], fields: tuple[tuple[str, str], ...] | None = None) -> Cond:
+def atoms(
+    draw: st.DrawFn, structs: tuple[str, ...], fields: tuple[tuple[str, str], ...] | None = None
+) -> Cond:
     pairs = fields if fields is not None else tuple((s, f) for s in structs for f in FIELDS[s])
     if fields is None and draw(st.integers(0, 5)) == 0:
         return Cond("has", (draw(st.sampled_from(structs)),))
@@ -91,14 +103,19 @@ def atoms(draw: st.DrawFn, structs: tuple[str, ...], fields: tuple[tuple[str, st
     if field == "k":
         op = draw(st.sampled_from(["eq", "ne", "in"]))
         if op == "in":
-            return Cond("in", (ref, tuple(draw(st.lists(st.sampled_from("xyz"), min_size=1, max_size=2, unique=True)))))
+            return Cond(
+                "in",
+                (ref, tuple(draw(st.lists(st.sampled_from("xyz"), min_size=1, max_size=2, unique=True)))),
+            )
         return Cond(op, (ref, draw(st.sampled_from("xyz"))))
     if field == "o" and draw(st.booleans()):
         return Cond("has", (ref,))
     return Cond("yes", (ref,))
 
 
-def conditions(structs: tuple[str, ...], fields: tuple[tuple[str, str], ...] | None = None) -> st.SearchStrategy[Cond]:
+def conditions(
+    structs: tuple[str, ...], fields: tuple[tuple[str, str], ...] | None = None
+) -> st.SearchStrategy[Cond]:
     return st.recursive(
         atoms(structs, fields),
         lambda inner: st.one_of(
@@ -172,7 +189,9 @@ def nodes(draw: st.DrawFn, name: str) -> NodeSpec:
     kept: list[str] = []
     asked: list[str] = []
     for field, values in FIELDS[gives].items():
-        how = draw(st.sampled_from(["set", "ask", "default", "keep"] if updates else ["set", "ask", "default"]))
+        how = draw(
+            st.sampled_from(["set", "ask", "default", "keep"] if updates else ["set", "ask", "default"])
+        )
         if how == "set":
             constants.append((field, draw(st.sampled_from(values))))
         elif how == "keep":
@@ -187,7 +206,9 @@ def nodes(draw: st.DrawFn, name: str) -> NodeSpec:
     choices = [f for f in asked if f in ("k", "b")]
     if choices and draw(st.integers(0, 3)) == 0:
         branch = draw(st.sampled_from(choices))
-    return NodeSpec(name, tuple(sorted(takes)), gives, pre, post, tuple(constants), tuple(kept), tuple(asked), branch)
+    return NodeSpec(
+        name, tuple(sorted(takes)), gives, pre, post, tuple(constants), tuple(kept), tuple(asked), branch
+    )
 
 
 @st.composite
@@ -246,7 +267,8 @@ class Naive:
     def is_goal(self, belief: Belief) -> bool:
         low = self.spec.steps[0] if self.spec.steps is not None else 0
         return belief.depth >= low and all(
-            set(self.spec.target) <= {s for s, _ in state} and (self.spec.goal is None or self.spec.goal.holds(thaw(state)))
+            set(self.spec.target) <= {s for s, _ in state}
+            and (self.spec.goal is None or self.spec.goal.holds(thaw(state)))
             for state in belief.states
         )
 

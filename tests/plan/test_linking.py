@@ -87,7 +87,9 @@ def test_no_walk_reaches_a_node_whose_precondition_fails(spec: ProgramSpec) -> N
             assert holds(found.graph.goal, state, simple_tokens)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 @given(programs())
 def test_the_dag_has_one_source_and_one_target(spec: ProgramSpec) -> None:
     found = compiled(spec)
@@ -131,7 +133,9 @@ def test_graphs_nest_to_any_depth_and_count_their_inner_walks(project: Path, dep
 
 
 def test_a_graph_may_be_used_in_two_others(project: Path) -> None:
-    text = nested(1).replace("graph main", "graph other { from A where A.step == 0  to B  nodes g0, two }\ngraph main")
+    text = nested(1).replace(
+        "graph main", "graph other { from A where A.step == 0  to B  nodes g0, two }\ngraph main"
+    )
     (project / "main.forge").write_text(text.replace("nodes g0, two  emit", "nodes g0, other  emit"))
     assert compile_program(project / "main.forge").linked.paths == 3 + 4
 

@@ -88,7 +88,7 @@ def test_a_plan_that_was_edited_or_whose_project_changed_is_refused(project: Pat
 
 def test_large_counts_are_texts(project: Path) -> None:
     nodes = "\n".join(
-        f'node n{i}_{k} {{ takes Doc  gives Doc  pre Doc.step == {i}  keeps Doc.text  set Doc.step = {i + 1} }}'
+        f"node n{i}_{k} {{ takes Doc  gives Doc  pre Doc.step == {i}  keeps Doc.text  set Doc.step = {i + 1} }}"
         for i in range(60)
         for k in range(2)
     )

@@ -99,7 +99,8 @@ def test_cover_uses_every_edge_as_evenly_as_can_be(project: Path) -> None:
 def test_cover_is_even_where_that_is_possible(project: Path) -> None:
     names = [f"n{i}" for i in range(7)]
     nodes = "\n".join(
-        f'node {n} {{ takes Doc  gives Doc  pre Doc.stage == "s"  keeps Doc.text  set Doc.stage = "e" }}' for n in names
+        f'node {n} {{ takes Doc  gives Doc  pre Doc.stage == "s"  keeps Doc.text  set Doc.stage = "e" }}'
+        for n in names
     )
     (project / "main.forge").write_text(
         'struct Doc { text: str  stage: "s" | "e" = "s" }\n' + nodes + GRAPH.format("cover")

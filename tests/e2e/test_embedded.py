@@ -1,0 +1,64 @@
+"""The main job on the embedded models, as the README says it: a corpus, read back and checked from its stored state."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataforge.corpus.read import read_manifest, read_rows
+from dataforge.plan.artifact import compile_program
+from tests.e2e.test_run import recheck
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.embedded
+def test_quickstart_makes_a_corpus_that_keeps_its_contracts(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "dataforge", "run", str(ROOT / "graphs" / "quickstart.forge"),
+        "--rows", "8", "--out", str(out), "--json",
+    ]  # fmt: skip
+    first = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert first["attempted"] == 8 == first["kept"] + first["rejected"]
+    assert first["kept"] >= 1
+    again = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert (again["calls"], again["resumed"], again["kept"]) == (0, 8, first["kept"])
+
+    plan = compile_program(ROOT / "graphs" / "quickstart.forge")
+    rows = list(read_rows(out))
+    finals = [row for row in rows if row.kind == "final"]
+    assert len(finals) == first["kept"]
+    for row in finals:
+        assert recheck(plan, row) == []
+        assert [m.role for m in row.messages] == ["user", "assistant"]
+        assert row.verdicts
+    manifest = read_manifest(out)
+    assert manifest["models"]["critic"]["smoke_grade"]
+    assert "Smoke grade" in (out / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.embedded
+def test_load_dataset_reads_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "dataforge", "run", str(ROOT / "graphs" / "quickstart.forge"),
+        "--rows", "4", "--out", str(out), "--json",
+    ]  # fmt: skip
+    made = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    loaded = datasets.load_dataset(
+        "parquet",
+        data_files=str(out / "data" / "*.parquet"),
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert loaded.num_rows == made["samples"]
+    assert {"messages", "state", "verdicts", "path"} <= set(loaded.column_names)
+    assert set(loaded[0]["messages"][0]) >= {"role", "content", "train"}
