@@ -34,6 +34,7 @@ from dataforge.domain.values import (
     intersection,
     interval,
     points,
+    quoted,
     symbols,
     within,
 )
@@ -171,7 +172,7 @@ class All:
     items: tuple[Expr, ...]
 
     def __str__(self) -> str:
-        return " and ".join(f"({i})" if isinstance(i, AnyOf) else str(i) for i in self.items) or "true"
+        return " and ".join(_bracketed(i, " or ") for i in self.items) or "true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +192,18 @@ class Negation:
     item: Expr
 
     def __str__(self) -> str:
-        text = str(self.item)
-        return f"not {text}" if isinstance(self.item, Atom) and " or " not in text else f"not ({text})"
+        return f"not {_bracketed(self.item, ' or ', ' and ')}"
 
 
 Expr = Atom | All | AnyOf | Negation
+
+
+def _bracketed(expr: Expr, *looser: str) -> str:
+    """The condition's text, in brackets where one of these words may join it less tightly than what stands around it."""
+    text = str(expr)
+    return f"({text})" if any(word in text for word in looser) else text
+
+
 Box = Mapping[Term, Values]
 TRUE = All(())
 
@@ -415,9 +423,7 @@ class Resolver:
                 return self._truth(item)
             case s.Has():
                 term = self.ref(item.ref)
-                return (
-                    Atom(term, term.universe.present() if term.sort != "other" else PRESENT) if term else None
-                )
+                return Atom(term, _anything(term)) if term is not None else None
             case s.Not():
                 inner = self.condition(item.item)
                 return Negation(inner) if inner is not None else None
@@ -651,7 +657,7 @@ class Resolver:
             value = term.value(state, tokens)
             return value is not None and compiled.search(str(value)) is not None
 
-        text = f"matches({term.text}, {s_quote(pattern)})"
+        text = f"matches({term.text}, {quoted(pattern)})"
         return Atom(self.terms.opaque(text, term.structs, test), YES)
 
     def _compare(self, item: s.Compare) -> Expr | None:
@@ -697,7 +703,7 @@ class Resolver:
                     "F021", "null has no order", self.source, literal.span, f"write `has {term.text}`"
                 )
                 return None
-            present = Atom(term, term.universe.present() if term.sort != "other" else PRESENT)
+            present = Atom(term, _anything(term))
             return present if op == "!=" else Negation(present)
         if not self._fits(term, literal):
             return None
@@ -807,10 +813,9 @@ class Resolver:
         return True
 
 
-def s_quote(text: str) -> str:
-    """Text as the language writes it."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'
+def _anything(term: Term) -> Values:
+    """All values that say that the term is there."""
+    return interval(integer=term.integer) if term.sort == "number" else PRESENT
 
 
 def _sort_name(term: Term) -> str:
@@ -821,7 +826,7 @@ def _sort_name(term: Term) -> str:
 
 def _literal_text(literal: s.Literal) -> str:
     if isinstance(literal.value, str):
-        return s_quote(literal.value if len(literal.value) <= 40 else literal.value[:37] + "…")
+        return quoted(literal.value if len(literal.value) <= 40 else literal.value[:37] + "…")
     if isinstance(literal.value, bool):
         return str(literal.value).lower()
     return "a list" if isinstance(literal.value, tuple) else str(literal.value)
@@ -833,4 +838,4 @@ def _example(term: Term) -> str:
     if term.sort == "number":
         return "a number"
     values = term.universe.listed(4)
-    return " or ".join(s_quote(str(v)) for v in values) if values else "text in quotes"
+    return " or ".join(quoted(str(v)) for v in values) if values else "text in quotes"

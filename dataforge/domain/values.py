@@ -193,7 +193,7 @@ class Symbols:
         if self.cofinite and not self.items:
             return f"has {term}"
         values = [
-            json.dumps(v, ensure_ascii=False)
+            quoted(v) if isinstance(v, str) else json.dumps(v)
             for v in sorted(self.items, key=lambda v: (type(v).__name__, str(v)))
         ]
         if len(values) == 1:
@@ -290,7 +290,19 @@ def _merge(a: tuple[Cut, ...], b: tuple[Cut, ...], need: int) -> tuple[Cut, ...]
     return tuple(out)
 
 
+def quoted(text: str) -> str:
+    """Text as the language writes it."""
+    return '"' + "".join(_ESCAPES.get(c) or (c if c.isprintable() else _escaped(c)) for c in text) + '"'
+
+
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _escaped(char: str) -> str:
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
+
+
 def _number(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     return str(value)
