@@ -114,7 +114,7 @@ def test_links_inside_the_page_lead_somewhere() -> None:
         re.sub(r"[^\w -]", "", h.lower()).strip().replace(" ", "-")
         for h in re.findall(r"^#+ (.*)$", PAGE, flags=re.MULTILINE)
     }
-    assert {link for link in re.findall(r"\]\(#([^)]*)\)", PAGE)} <= headings
+    assert set(re.findall(r"\]\(#([^)]*)\)", PAGE)) <= headings
     for name in re.findall(r"\]\((\w+\.md)\)", PAGE):
         assert (ROOT / "docs" / name).is_file()
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from dataforge.actions.context import Broken, Draft, Exchange, Feedback
 from dataforge.domain import actions as a
 from dataforge.domain.structs import FieldType, StructType
-from dataforge.domain.templates import TemplateTooLarge, render
+from dataforge.domain.templates import Unrenderable, render
 from dataforge.models.client import ChatRequest, Sampling
 from dataforge.models.structured import UnreadableError, parse_json, parse_model
 from schemas.chat import Message, Thinking
@@ -76,7 +76,7 @@ def _prompt(step: a.Ask, draft: Draft, schema: dict[str, Any] | None) -> tuple[M
     try:
         user = render(step.prompt, view, draft.variables)
         system = render(step.system, view, draft.variables) if step.system is not None else None
-    except TemplateTooLarge as error:
+    except Unrenderable as error:
         raise Broken("R105", str(error)) from error
     if schema is not None:
         user += "\n\nAnswer with JSON alone, following this schema:\n" + json.dumps(

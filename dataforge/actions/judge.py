@@ -12,7 +12,7 @@ from dataforge.actions.ask import ATTEMPTS_A_WALK, sampling
 from dataforge.actions.context import Broken, Draft, Exchange, Rejected
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import holds
-from dataforge.domain.templates import TemplateTooLarge, render
+from dataforge.domain.templates import Unrenderable, render
 from dataforge.models import grading
 from dataforge.models.client import ChatRequest
 from dataforge.models.structured import UnreadableError
@@ -34,7 +34,7 @@ async def perform(step: a.Judge, draft: Draft, round: int) -> Verdict:
     view = draft.view()
     try:
         extra = render(step.instructions, view, draft.variables) if step.instructions is not None else ""
-    except TemplateTooLarge as error:
+    except Unrenderable as error:
         raise Broken("R105", str(error)) from error
     context = {name: _shown(view[name]) for name in draft.node.takes if name not in draft.node.gives}
     work = {name: _shown(view[name], _judged(step, name)) for name in draft.node.gives if name in view}

@@ -83,7 +83,7 @@ def _show(plan: Plan) -> None:
     from dataforge.cli._terminal import printable
     from dataforge.domain.actions import Node
     from dataforge.plan.artifact import conjuncts
-    from dataforge.plan.link import SOURCE, TARGET
+    from dataforge.plan.linked import SOURCE, TARGET
 
     console = Console(highlight=False, markup=False, emoji=False)
     linked, graph = plan.linked, plan.graph

@@ -15,7 +15,6 @@ from dataforge.domain.conditions import (
     All,
     Atom,
     Expr,
-    Resolver,
     Term,
     Terms,
     TooManyAlternatives,
@@ -24,6 +23,7 @@ from dataforge.domain.conditions import (
     possible,
     terms_of,
 )
+from dataforge.domain.expressions import Resolver
 from dataforge.domain.python import PythonImports, PythonRefused, parameters_of
 from dataforge.domain.scope import FileScope
 from dataforge.domain.structs import FieldType, StructType
@@ -147,6 +147,20 @@ def sampling_settings(
     return sampling, rest
 
 
+def thinking_mode(setting: s.Setting | None, around: Surroundings) -> Any:
+    """`on`, `off` or `auto`, as a setting says it; `auto` where it says nothing, or something else after a report."""
+    if setting is None:
+        return "auto"
+    value = setting.value
+    word = str(value) if isinstance(value, s.Ref) else value.value if isinstance(value, s.Literal) else None
+    if isinstance(word, bool):
+        return "on" if word else "off"
+    if word not in THINKING:
+        around.error("F024", "`thinking` wants `on`, `off` or `auto`", setting.span)
+        return "auto"
+    return word
+
+
 @dataclass
 class _Draft:
     """A node in the making."""
@@ -256,6 +270,8 @@ class NodeResolver:
                         self.error("F003", "`weight` wants a number above 0", value.span)
                 case s.Train(_, span):
                     self._once("train", span)
+                case s.Branch(ref, _):
+                    self._once("branch", ref.span)
                 case _:
                     pass
         for clause in self.decl.clauses:
@@ -494,24 +510,11 @@ class NodeResolver:
         entities = self.around.scope.entities
         return sorted(n for n, e in entities.items() if isinstance(e, a.Model) and e.kind == kind)
 
-    def _thinking(self, setting: s.Setting | None) -> Any:
-        if setting is None:
-            return "auto"
-        value = setting.value
-        word = (
-            str(value) if isinstance(value, s.Ref) else value.value if isinstance(value, s.Literal) else None
-        )
-        word = {True: "on", False: "off"}.get(word, word) if isinstance(word, bool) else word
-        if word not in THINKING:
-            self.error("F024", "`thinking` wants `on`, `off` or `auto`", setting.span)
-            return "auto"
-        return word
-
     def _ask(self, clause: s.Ask) -> None:
         model = self._model(clause.model, "generator")
         others = ("prompt", "system", "into", "json", "reasoning", "thinking")
         settings, rest = sampling_settings(clause.settings, self.around, others)
-        thinking = self._thinking(rest.get("thinking"))
+        thinking = thinking_mode(rest.get("thinking"), self.around)
         if "prompt" not in rest:
             self.error("F024", "`ask` wants a `prompt`", clause.model.span, 'add `prompt "…"`')
         prompt = self._template(rest.get("prompt"), "the prompt")
@@ -622,7 +625,7 @@ class NodeResolver:
         model = self._model(clause.model, "judge")
         others = ("rubric", "score", "rounds", "prompt", "thinking")
         settings, rest = sampling_settings(clause.settings, self.around, others)
-        thinking = self._thinking(rest.get("thinking"))
+        thinking = thinking_mode(rest.get("thinking"), self.around)
         rubric: a.Rubric | None = None
         if "rubric" not in rest:
             self.error(
@@ -709,6 +712,14 @@ class NodeResolver:
         """Every field of a given struct has a source; those left to their defaults are known."""
         draft = self.draft
         asks = [step for step in draft.steps if isinstance(step, a.Ask | a.Judge)]
+        sources = (s.Ask, s.Call)
+        if draft.many is not None and not any(isinstance(clause, sources) for clause in self.decl.clauses):
+            self.error(
+                "F040",
+                "the node gives many, and has neither an `ask` nor a `call` to make them",
+                self.spans["gives"],
+                "add one, or drop `many`",
+            )
         if draft.many is not None and (len(asks) > 1 or any(isinstance(step, a.Judge) for step in asks)):
             self.error(
                 "F042",
@@ -813,7 +824,7 @@ def misfit(struct: StructType, name: str, value: Any) -> str:
     """Why a value does not fit a field; empty where it does."""
     if isinstance(value, float) and not math.isfinite(value):
         return "not a finite number"
-    lax = isinstance(value, int | float) and not isinstance(value, bool)
+    lax = isinstance(value, int | float) and struct.fields[name].type.base in ("int", "float")
     try:
         _adapter(struct, name).validate_python(value, strict=not lax)
     except ValidationError as error:

@@ -74,6 +74,12 @@ class PythonImports:
         """
         top = name.partition(".")[0]
         inside = self._is_inside(top)
+        if inside and not self._stays_inside(name):
+            raise PythonRefused(
+                "F015",
+                f"a symbolic link leads `{name}` out of the project",
+                "copy the module into the project",
+            )
         if not self.enabled and (inside or top not in SHIPPED):
             raise PythonRefused(
                 "F015",
@@ -85,8 +91,7 @@ class PythonImports:
             and top not in SHIPPED
             and not any(name == package or name.startswith(package + ".") for package in self.allowed)
         ):
-            found = importlib.machinery.PathFinder.find_spec(top) is not None
-            if found:
+            if top in sys.stdlib_module_names or importlib.machinery.PathFinder.find_spec(top) is not None:
                 raise PythonRefused(
                     "F015",
                     f"`{name}` is outside the project",
@@ -106,7 +111,7 @@ class PythonImports:
                 raise PythonRefused(
                     "F012", f"`{name}` cannot be imported: {error}", "install what it needs"
                 ) from error
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 # The module's own code failed: any exception is possible, and it is the author's to see.
                 raise PythonRefused(
                     "F012",
@@ -118,6 +123,16 @@ class PythonImports:
         return (self.root / f"{top}.py").is_file() or (
             (self.root / top).is_dir() and self._has_python(self.root / top)
         )
+
+    def _stays_inside(self, name: str) -> bool:
+        """Whether each file and folder that the dotted name leads through lies in the project, links followed."""
+        place = self.root
+        for part in name.split("."):
+            place = place / part
+            for path in (place, place.with_name(part + ".py"), place / "__init__.py"):
+                if path.exists() and not path.resolve().is_relative_to(self.root):
+                    return False
+        return True
 
     @staticmethod
     def _has_python(folder: Path) -> bool:
@@ -155,11 +170,17 @@ def parameters_of(function: Callable[..., object], structs: Sequence[str]) -> di
     Raises:
         PythonRefused: where a parameter has no struct, or a struct no parameter.
     """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        raise PythonRefused(
+            "F023", "this cannot be called by parameter names", "write a function of your own around it"
+        ) from None
     by_name = {name: struct for struct in structs for name in (struct, _snake(struct))}
     found: dict[str, str] = {}
     spread = False
     wanted = ", ".join(_snake(struct) for struct in structs)
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             spread = True
         elif name in by_name:

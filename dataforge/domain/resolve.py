@@ -17,9 +17,10 @@ from typing import Any, Literal, Optional, TypeVar
 from pydantic import BaseModel
 
 from dataforge.domain import actions as a
-from dataforge.domain.conditions import Predicate, Terms, boxes
+from dataforge.domain.conditions import Terms, boxes
+from dataforge.domain.expressions import Predicate
 from dataforge.domain.graphs import GraphResolver
-from dataforge.domain.nodes import NodeResolver, Surroundings, misfit, plain, sampling_settings
+from dataforge.domain.nodes import NodeResolver, Surroundings, misfit, plain, sampling_settings, thinking_mode
 from dataforge.domain.python import PythonImports, PythonRefused
 from dataforge.domain.scope import KINDS, Entity, FileScope
 from dataforge.domain.structs import StructType, declare
@@ -263,11 +264,7 @@ class _Loader:
         for model in _of(file, s.ModelDecl):
             settings, rest = sampling_settings(model.settings, around, ("thinking",))
             if "thinking" in rest:
-                word = str(rest["thinking"].value)
-                if word not in ("on", "off", "auto"):
-                    around.error("F024", "`thinking` wants `on`, `off` or `auto`", rest["thinking"].span)
-                else:
-                    settings["thinking"] = word
+                settings["thinking"] = thinking_mode(rest["thinking"], around)
             scope.add(
                 model.name.text,
                 a.Model(model.name.text, model.kind, settings, scope.source, model.name.span),

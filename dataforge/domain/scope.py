@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dataforge.domain.actions import EntryList, Graph, Model, Node, Rubric
-from dataforge.domain.conditions import Predicate
+from dataforge.domain.expressions import Predicate
 from dataforge.domain.structs import StructType
 from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean
 

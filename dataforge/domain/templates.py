@@ -50,7 +50,15 @@ TESTS = frozenset(
 LOOP_FIELDS = frozenset(["index", "index0", "first", "last", "length"])
 
 _PLAIN = re.compile(r"\{\{-?\s*([^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*-?\}\}")
-_RESERVED = frozenset(["true", "false", "none", "True", "False", "None", "loop"])
+_RESERVED = frozenset(["true", "false", "none", "True", "False", "None"])
+_ARGUMENTS: Mapping[str, tuple[type, ...]] = {
+    "join": (str,),
+    "sort": (bool, bool),
+    "trim": (str,),
+    "truncate": (int, bool, str, int),
+    "unique": (bool,),
+}
+"""Filter → the kinds of its arguments; the other filters take none, since `tojson(100000)` would be a memory bomb."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +100,12 @@ class Template:
         return hashlib.blake2b(self.text.encode(), digest_size=16).hexdigest()
 
 
-class TemplateTooLarge(Exception):
-    """A template rendered to more than `MAX_RENDERED_CHARS`."""
+class Unrenderable(Exception):
+    """A template cannot be rendered on these values: it grows too large, or they do not bear what it does to them."""
+
+
+TemplateTooLarge = Unrenderable
+"""The name by which `dataforge.run` still imports it."""
 
 
 # ---- checking
@@ -147,8 +159,15 @@ def check(
     except RecursionError:
         report.error("F052", "this template nests too deep", source, span, "make it flatter")
         return None
-    checker.block(tree.body)
-    return checker.result(text)
+    try:
+        checker.block(tree.body)
+    except RecursionError:
+        report.error("F052", "this template nests too deep", source, span, "make it flatter")
+        return None
+    template = checker.result(text)
+    if template is not None and not checker.compiles(tree, text):
+        return None
+    return template
 
 
 class _Checker:
@@ -180,6 +199,23 @@ class _Checker:
         return Template(
             text, dict(sorted(self.names.items())), tuple(self.uses.values()), frozenset(self.drawn)
         )
+
+    def compiles(self, tree: nodes.Template, text: str) -> bool:
+        """Whether Jinja makes code of it: what it reads it need not accept, and Python has bounds of its own."""
+        try:
+            _compiled[text] = _environment().from_string(tree)
+        except jinja2.TemplateSyntaxError as error:
+            self.report.error(
+                "F050",
+                f"this template is not Jinja: {error.message}",
+                self.source,
+                self.line_span(error.lineno),
+            )
+        except (RecursionError, SyntaxError, MemoryError):
+            self.report.error(
+                "F052", "this template nests too deep", self.source, self.span, "make it flatter"
+            )
+        return text in _compiled
 
     # -- positions
 
@@ -277,8 +313,12 @@ class _Checker:
                     self.forbid(
                         f"the filter `{node.name}`", node, f"there is {listing(sorted(FILTERS), most=20)}"
                     )
-                elif node.kwargs or node.dyn_args or node.dyn_kwargs or not all(_small(a) for a in node.args):
-                    self.forbid("a filter with such arguments", node, "give it short constants only")
+                elif not _arguments_fit(node):
+                    self.forbid(
+                        f"the filter `{node.name}` with such arguments", node, "give it short constants only"
+                    )
+                elif node.name == "join" and not self.is_list(node.node):
+                    self.forbid("`join` of anything but a list", node, "name a field that is a list")
                 if node.node is not None:
                     self.expression(node.node, shown=shown)
             case nodes.Test():
@@ -317,6 +357,26 @@ class _Checker:
                 self.forbid("indexing with `[…]`", node, "name a field with a dot, or use `first` or `last`")
             case _:
                 self.forbid("arithmetic", node, "compute it in a `call` node and show the field")
+
+    def is_list(self, node: nodes.Node | None) -> bool:
+        """Whether it is a list, or may be: `join` of a text would put its separator between all letters, and so on."""
+        while isinstance(node, nodes.Filter) and node.name in ("sort", "unique", "reverse"):
+            node = node.node
+        if isinstance(node, nodes.List | nodes.Tuple):
+            return True
+        path = _path(node) if node is not None else None
+        if path is None:
+            return False
+        if path[0] in self.locals:
+            type: FieldType | None = self.locals[path[0]]
+        else:
+            struct = self.structs.get(path[0])
+            type = FieldType("struct", struct=struct) if struct is not None else None
+        for part in path[1:]:
+            if type is None or type.struct is None or part not in type.struct.fields:
+                return True  # inside a type that the language does not see into, or wrong, which is said elsewhere
+            type = type.struct.fields[part].type
+        return type is None or type.base in ("list", "any")
 
     def reference(self, path: tuple[str, ...], *, shown: bool) -> FieldType | None:
         """A dotted name: checks that it exists, and notes what it shows."""
@@ -396,12 +456,21 @@ def _path(node: nodes.Node) -> tuple[str, ...] | None:
     return (node.name, *reversed(parts))
 
 
-def _small(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Const) and (
-        (isinstance(node.value, str) and len(node.value) <= 80)
-        or (isinstance(node.value, int | float) and abs(node.value) <= 100_000)
-        or node.value is None
-    )
+def _arguments_fit(node: nodes.Filter) -> bool:
+    if node.kwargs or node.dyn_args or node.dyn_kwargs:
+        return False
+    wanted = _ARGUMENTS.get(node.name, ())
+    values = [arg.value for arg in node.args if isinstance(arg, nodes.Const)]
+    if len(values) < len(node.args) or len(values) > len(wanted):
+        return False
+    for value, kind in zip(values, wanted, strict=False):
+        if type(value) is not kind or len(str(value)) > 80:
+            return False
+    if node.name == "truncate" and values:
+        return values[0] >= len(values[2] if len(values) > 2 else "...") and (
+            len(values) < 4 or values[3] >= 0
+        )
+    return True
 
 
 def _guarded(test: nodes.Node) -> tuple[frozenset[tuple[str, ...]], frozenset[tuple[str, ...]]]:
@@ -452,8 +521,8 @@ def render(template: Template, state: Mapping[str, BaseModel], variables: Mappin
     """Render a checked template on real values.
 
     Raises:
-        TemplateTooLarge: where the text would grow beyond `MAX_RENDERED_CHARS`.
-        jinja2.UndefinedError: never for a checked template on a state that satisfies its node's contract.
+        Unrenderable: where the text would grow beyond `MAX_RENDERED_CHARS`, or the values are not what it works on,
+            such as the first entry of an empty list, or a missing key of a field that is a plain dict.
     """
     compiled = _compiled.get(template.text)
     if compiled is None:
@@ -464,11 +533,15 @@ def render(template: Template, state: Mapping[str, BaseModel], variables: Mappin
     context |= {name: variables[name] for name in template.variables}
     parts: list[str] = []
     size = 0
-    for part in compiled.generate(context):
-        size += len(part)
-        if size > MAX_RENDERED_CHARS:
-            raise TemplateTooLarge(f"a prompt grew beyond {MAX_RENDERED_CHARS:,} characters")
-        parts.append(part)
+    try:
+        for part in compiled.generate(context):
+            size += len(part)
+            if size > MAX_RENDERED_CHARS:
+                raise Unrenderable(f"a prompt grew beyond {MAX_RENDERED_CHARS:,} characters")
+            parts.append(part)
+    except (jinja2.TemplateError, TypeError, ValueError, OverflowError) as error:
+        # The check knows types, not values: what is left is of the values' own making.
+        raise Unrenderable(f"a prompt cannot be written: {error}") from error
     return "".join(parts)
 
 

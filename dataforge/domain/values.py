@@ -93,8 +93,7 @@ class Numbers:
         if not self.cuts:
             return f"not has {term}" if self.absent else f"{term} never"
         if self.absent:
-            positive = ~self
-            return f"has {term} or not has {term}" if positive.empty else f"not ({positive.describe(term)})"
+            return _negated(~self, term)
         points = self.listed(16)
         if points is not None and len(points) == 1:
             return f"{term} == {_number(points[0])}"
@@ -188,8 +187,7 @@ class Symbols:
         if not self.items and not self.cofinite:
             return f"not has {term}" if self.absent else f"{term} never"
         if self.absent:
-            positive = ~self
-            return f"has {term} or not has {term}" if positive.empty else f"not ({positive.describe(term)})"
+            return _negated(~self, term)
         if self.cofinite and not self.items:
             return f"has {term}"
         values = [
@@ -197,8 +195,8 @@ class Symbols:
             for v in sorted(self.items, key=lambda v: (type(v).__name__, str(v)))
         ]
         if len(values) == 1:
-            if self.items == {True} or self.items == {False}:
-                return term if (self.items == {True}) != self.cofinite else f"not {term}"
+            if self.items == {True} and not self.cofinite:
+                return term
             return f"{term} {'!=' if self.cofinite else '=='} {values[0]}"
         return f"{term} {'not in' if self.cofinite else 'in'} {{{', '.join(values)}}}"
 
@@ -288,6 +286,14 @@ def _merge(a: tuple[Cut, ...], b: tuple[Cut, ...], need: int) -> tuple[Cut, ...]
         if (depth >= need) != before:
             out.append(cut)
     return tuple(out)
+
+
+def _negated(values: Values, term: str) -> str:
+    """That the term has none of these values: absence included."""
+    if values.empty:
+        return f"has {term} or not has {term}"
+    text = values.describe(term)
+    return f"not {text}" if text == term else f"not ({text})"
 
 
 def quoted(text: str) -> str:

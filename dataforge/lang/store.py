@@ -71,7 +71,7 @@ def _key(text: str) -> str:
 def _version() -> bytes:
     here = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=16)
-    for name in ("grammar.lark", "parse.py", "syntax.py", "store.py"):
+    for name in ("grammar.lark", "build.py", "syntax.py", "store.py"):
         digest.update((here / name).read_bytes())
     return digest.digest()
 

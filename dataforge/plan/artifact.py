@@ -22,7 +22,8 @@ from dataforge.domain.templates import Template
 from dataforge.errors import PlanError
 from dataforge.lang.collection import held_collection
 from dataforge.lang.diagnostics import Diagnostic, Report, in_order
-from dataforge.plan.link import Linked, link
+from dataforge.plan.link import link
+from dataforge.plan.linked import Linked
 from dataforge.project import Project, load_project
 
 FORMAT_VERSION = 1

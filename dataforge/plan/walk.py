@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dataforge.domain.actions import Node
-from dataforge.plan.link import Linked
+from dataforge.plan.linked import Linked
 
 GOLDEN = 0x9E3779B97F4A7C15
 """2^64 over the golden ratio, odd: its multiples modulo 2^64 fill the circle evenly."""

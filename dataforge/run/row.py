@@ -9,7 +9,7 @@ from dataforge.actions.node import run_node
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import broken
 from dataforge.errors import ContractBug
-from dataforge.plan.link import Linked
+from dataforge.plan.linked import Linked
 from dataforge.plan.walk import Walk, Walks
 
 

@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from dataforge.domain.conditions import All, AnyOf, Atom, Expr, Negation, Resolver, Terms, boxes
+from dataforge.domain.conditions import All, AnyOf, Atom, Expr, Negation, Terms, boxes
+from dataforge.domain.expressions import Resolver
 from dataforge.domain.scope import FileScope
 from dataforge.domain.structs import StructType
 from dataforge.domain.values import Numbers, Symbols, Values, interval, points, union
@@ -148,7 +149,7 @@ def probes() -> list[Thing]:
             [None, "", '"', "\\", "a", "\\d", "\b", "0"],
             [None, True, False, True, False, None, True, False],
             strict=True,
-        )  # fmt: skip
+        )
     ]
 
 

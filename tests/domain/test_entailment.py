@@ -16,7 +16,6 @@ from dataforge.domain.conditions import (
     All,
     AnyOf,
     Expr,
-    Resolver,
     Terms,
     TooManyAlternatives,
     boxes,
@@ -26,6 +25,7 @@ from dataforge.domain.conditions import (
     holds,
     terms_of,
 )
+from dataforge.domain.expressions import Resolver
 from dataforge.domain.scope import FileScope
 from dataforge.domain.structs import StructType
 from dataforge.lang import syntax as s
@@ -151,7 +151,9 @@ def test_what_never_holds_has_no_box_and_what_always_holds_no_clause(text: str) 
     results = [holds(expr, state, len) for state in ALL_STATES["Doc"]]
     assert (not boxes(expr)) == (not any(results))
     assert (not clauses(expr)) == all(results)
-    assert any(not any(satisfies(state, c) for state in ALL_STATES["Doc"]) for c in clauses(expr)) <= (not any(results))
+    assert any(not any(satisfies(state, c) for state in ALL_STATES["Doc"]) for c in clauses(expr)) <= (
+        not any(results)
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dataforge.lang import syntax as s
+from dataforge.lang.build import MAX_DEPTH
 from dataforge.lang.diagnostics import Diagnostic, Report, Source
-from dataforge.lang.parse import MAX_DEPTH, parse
+from dataforge.lang.parse import parse
 
 GOOD = {
     "struct": 'struct A{i} {{ x: str = "a" }}',

@@ -71,7 +71,7 @@ def test_another_text_is_another_entry(cache: Path) -> None:
         b'{"a": 1}',
         b"[null, 1]",
         b"[1.5]",
-    ],  # fmt: skip
+    ],
 )
 def test_damaged_entry_is_parsed_anew_and_mended(cache: Path, damage: bytes) -> None:
     load()
