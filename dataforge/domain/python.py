@@ -183,9 +183,17 @@ def parameters_of(function: Callable[..., object], structs: Sequence[str]) -> di
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             spread = True
-        elif name in by_name:
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            continue
+        elif parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
+            raise PythonRefused(
+                "F023",
+                f"the function takes `{name}` by position, and structs come by name",
+                f"make it ({wanted})",
+            )
+        elif name in by_name and parameter.kind is not parameter.POSITIONAL_ONLY:
             found[name] = by_name[name]
-        elif parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
+        elif parameter.default is parameter.empty:
             raise PythonRefused(
                 "F023",
                 f"the function wants `{name}`, and the node takes no such struct",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-import types
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -228,11 +227,11 @@ class _Checker:
             return self.span
         return Span(self.span.start + match.start(), self.span.start + match.end())
 
-    def line_span(self, lineno: int) -> Span:
+    def line_span(self, lineno: int | None) -> Span:
         text = self.source.text[self.span.start : self.span.end]
         lines = text.split("\n")
         offset = 1 if len(lines) > 1 and lines[0].strip() in ('"""', "") and text.startswith('"""') else 0
-        index = min(max(0, lineno - 1 + offset), len(lines) - 1)
+        index = min(max(0, (lineno or 1) - 1 + offset), len(lines) - 1)  # Jinja leaves some nodes without a line
         start = self.span.start + sum(len(line) + 1 for line in lines[:index])
         blank = len(lines[index]) - len(lines[index].lstrip())
         return Span(start + blank, start + len(lines[index]))
@@ -430,8 +429,8 @@ class _Checker:
     def walk(self, type: FieldType, rest: tuple[str, ...], dotted: str) -> FieldType | None:
         for part in rest:
             if type.struct is None:
-                if type.base == "any":
-                    return None
+                if type.base == "any" and not any(name.startswith("_") for name in rest):
+                    return None  # not seen into; at run time it has what it has
                 self.unknown(dotted, f"it is {type}, which has no field `{part}`")
                 return None
             if part not in type.struct.fields:
@@ -498,10 +497,20 @@ def _guarded(test: nodes.Node) -> tuple[frozenset[tuple[str, ...]], frozenset[tu
 # ---- rendering
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """In `a.b`, `b` is data and never a method: an entry where `a` is a dict, such as `{{ tone.items }}`."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, dict):
+            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+        value = super().getattr(obj, attribute)
+        return self.undefined(obj=obj, name=attribute) if callable(value) else value
+
+
 def _environment() -> ImmutableSandboxedEnvironment:
     global _shared
     if _shared is None:
-        _shared = ImmutableSandboxedEnvironment(
+        _shared = _Environment(
             undefined=jinja2.StrictUndefined,
             autoescape=False,
             trim_blocks=True,
@@ -509,6 +518,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
             cache_size=0,
         )
         _shared.globals.clear()
+        _shared.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": str}  # dates, for one
         _shared.filters = {name: f for name, f in _shared.filters.items() if name in FILTERS}
     return _shared
 
@@ -546,13 +556,13 @@ def render(template: Template, state: Mapping[str, BaseModel], variables: Mappin
 
 
 def _plain(value: Any) -> Any:
-    """Data without behaviour: models become bare namespaces, so that a template sees fields and nothing else."""
+    """Data without behaviour: models become dicts, so that a template sees fields and nothing else."""
     if isinstance(value, BaseModel):
-        return types.SimpleNamespace(
-            **{name: _plain(getattr(value, name)) for name in type(value).model_fields}
-        )
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
     return value
