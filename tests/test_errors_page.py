@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from dataforge.errors import DataForgeError
 from dataforge.lang.diagnostics import CompileError, Diagnostic
+from dataforge.models.binding import bind, check_independence
 from dataforge.plan import link
 from dataforge.plan.artifact import compile_program
+from dataforge.project import load_models_file, load_project
+from dataforge.seeds import expand, read_seeds
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
@@ -88,6 +92,7 @@ def test_example_fails_with_its_code_and_mends(project: Path, code: str) -> None
         line, column = diagnostic.source.line_column(diagnostic.span.start)
         assert 1 <= line <= diagnostic.source.text.count("\n") + 1
         assert column >= 1
+        assert 0 <= diagnostic.span.start <= diagnostic.span.end <= len(diagnostic.source.text)
         assert diagnostic.code in diagnostic.render()
     mended = diagnose(project, section, section.mends)
     assert not [d.render() for d in mended if d.severity == "error" or d.code == code]
@@ -110,3 +115,69 @@ def test_f066_too_many_states(project: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(CompileError) as error:
         compile_program(project / "main.forge")
     assert [d.code for d in error.value.diagnostics] == ["F066"]
+
+
+# ---- R codes of the project file, the bindings and the seeds: each provoked by a real file, and mended
+
+TOML = "dataforge.toml"
+HALF = b'{"text": "\\ud800"}\n'
+REAL_FILES: list[tuple[str, str, bytes, bytes]] = [
+    ("R001", TOML, b"[project]\nallow_pyhton = []\n", b"[project]\nallow_python = []\n"),
+    ("R001", TOML, b"[project\n", b"[project]\n"),
+    ("R001", TOML, b"[project]\nname = 3\n", b'[project]\nname = "x"\n'),
+    ("R001", TOML, b'[project]\nname = "\xff"\n', "[project]\nname = \"é\"\n".encode()),
+    ("R001", TOML, b'[models.w]\nbase_url = "localhost"\n', b'[models.w]\nbase_url = "http://localhost"\nmodel = "m"\n'),
+    ("R001", "models.toml", b"[project]\n", b'[models.w]\nmodel = "m"\nbase_url = "http://h"\n'),
+    ("R001", TOML, b'[models.w]\nbackend = "openai"\n', b'[models.w]\nbackend = "openai"\nmodel = "m"\nbase_url = "http://h"\n'),
+    ("R002", TOML, b'[models.w]\nbackend = "opnai"\n', b'[models.w]\nbackend = "local"\n'),
+    ("R003", TOML, b'[models.w]\nmodel = "m"\nbase_url = "http://h"\n[models.c]\nmodel = "M"\nbase_url = "http://h"\n',
+     b'[models.w]\nmodel = "m"\nbase_url = "http://h"\n[models.c]\nmodel = "n"\nbase_url = "http://h"\n'),
+    ("R003", TOML, b'[models.generator]\nmodel = "m"\nbase_url = "http://h"\n[models.judge]\nmodel = "m"\nbase_url = "http://h"\n',
+     b'[project]\nallow_self_judging = true\n[models.generator]\nmodel = "m"\nbase_url = "http://h"\n[models.judge]\nmodel = "m"\nbase_url = "http://h"\n'),
+    ("R004", TOML, b'[models.w]\nmodel = "m"\nbase_url = "http://h"\napi_key_env = "NOT_SET"\n', b'[models.w]\nmodel = "m"\nbase_url = "http://h"\napi_key_env = "IS_SET"\n'),
+    ("R010", "seeds/x.pdf", b"text", b""),
+    ("R011", "seeds/x.txt", b"caf\xe9\n", "café\n".encode()),
+    ("R011", "seeds/x.jsonl", HALF, b'{"text": "whole"}\n'),
+    ("R012", "seeds/x.txt", b"x" * (16 * 2**20 + 1), b"x" * 100),
+    ("R013", "seeds/x.jsonl", b'["text"]\n', b'{"text": "x"}\n'),
+    ("R013", "seeds/x.jsonl", b'{"a": NaN}\n', b'{"a": null}\n'),
+    ("R013", "seeds/x.jsonl", b'{"a": 1, "a": 2}\n', b'{"a": 1, "b": 2}\n'),
+    ("R014", "seeds/x.txt", b"\n\n", b"x\n"),
+    ("R015", "seeds/x.parquet", b"PAR1 not really", b""),
+    ("R015", "seeds/x.jsonl.gz", b"\x1f\x8b\x08 not really", b""),
+    ("R016", "seeds/x.csv", b"text,kind\na\n", b"text,kind\na,b\n"),
+]  # fmt: skip
+
+
+def use(project: Path, name: str) -> None:
+    """What a run does with the file before it asks any model."""
+    if name.startswith("seeds/"):
+        list(read_seeds(expand([name], project), base=project))
+        return
+    loaded = load_project(project)
+    models_file = project / name if name != TOML else None
+    if models_file is not None:
+        load_models_file(models_file)
+    specs = bind([("w", "generator", {}), ("c", "judge", {})], loaded, models_file, {"IS_SET": "k"})
+    check_independence(specs, [("c", "w", "node")], loaded.allow_self_judging)
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "wrong", "right"),
+    REAL_FILES,
+    ids=[f"{c}-{n}-{i}" for i, (c, n, *_) in enumerate(REAL_FILES)],
+)
+def test_real_file_fails_with_its_code_and_mends(
+    project: Path, code: str, name: str, wrong: bytes, right: bytes
+) -> None:
+    path = project / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(wrong)
+    with pytest.raises(DataForgeError) as error:
+        use(project, name)
+    assert error.value.code == code
+    assert error.value.help
+    assert "\n" not in error.value.message
+    if right:
+        path.write_bytes(right)
+        use(project, name)

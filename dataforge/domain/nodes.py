@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -173,6 +173,8 @@ class _Draft:
     keeps: dict[a.FieldRef, Span] = field(default_factory=dict)
     writes: dict[a.FieldRef, Span] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
+    nullable: set[a.FieldRef] = field(default_factory=set)
+    """Fields written so far whose new value may be null."""
     variables: dict[str, Variable] = field(default_factory=dict)
     steps: list[a.Step] = field(default_factory=list)
     constants: dict[a.FieldRef, Any] = field(default_factory=dict)
@@ -313,6 +315,8 @@ class NodeResolver:
             return
         self.draft.keeps[target] = ref.span
         self._write(target, ref.span)
+        if self.draft.gives[target[0]].fields[target[1]].type.optional:
+            self.draft.nullable.add(target)
 
     def _field(self, ref: s.Ref, clause: str) -> a.FieldRef | None:
         """A field of a given struct, directly below it."""
@@ -450,6 +454,14 @@ class NodeResolver:
             written = (struct, name) in draft.writes or struct in draft.whole
             present = struct in draft.takes or self.needs.present(struct)
             if struct in draft.gives and (written or (not present and self._has_default(struct, name))):
+                if not use.guarded and self._written_null(struct, name):
+                    self.around.report.error(
+                        "F051",
+                        f"{around} of `{self.decl.name.text}` mentions `{use}`, which may be null there",
+                        use.source,
+                        use.span,
+                        f"write `{{% if {use} %}}` around it",
+                    )
                 continue
             if not present:
                 given = f"; `{use}` is not written yet at this point" if struct in draft.gives else ""
@@ -471,6 +483,13 @@ class NodeResolver:
                     f"add `pre has {use}`, or write `{{% if {use} %}}` around it",
                 )
 
+    def _written_null(self, struct: str, name: str) -> bool:
+        """Whether a field of a given struct may be null by what has written it so far, or by its default."""
+        spec = self.draft.gives[struct].fields[name]
+        if (struct, name) in self.draft.writes:
+            return (struct, name) in self.draft.nullable
+        return spec.type.optional and (struct in self.draft.whole or spec.default is None)
+
     def _has_default(self, struct: str, name: str) -> bool:
         return not self.draft.gives[struct].fields[name].required
 
@@ -480,11 +499,11 @@ class NodeResolver:
         type: FieldType | None = None
         holder: StructType | None = self.draft.takes.get(struct) or self.draft.gives.get(struct)
         holder = holder or self.around.scope.structs.get(struct)
-        for part in path:
+        for depth, part in enumerate(path, 1):
             if holder is None or part not in holder.fields:
                 return True  # inside a field of a type that the language does not see into
             type = holder.fields[part].type
-            if type.optional:
+            if type.optional and not self.needs.present(".".join((struct, *path[:depth]))):
                 return False
             holder = type.struct
         return True
@@ -597,6 +616,7 @@ class NodeResolver:
                 )
                 return None
             self._write(target, setting.span)
+            self.draft.nullable.add(target)
             return target
         if into is None:
             return None
@@ -606,6 +626,7 @@ class NodeResolver:
         if known is None or known.type.base != "str" or not known.type.optional or written or into == implied:
             return None
         self._write(implied, self.decl.name.span)
+        self.draft.nullable.add(implied)
         return implied
 
     def _call(self, clause: s.Call) -> None:
@@ -668,6 +689,8 @@ class NodeResolver:
         self._write(target, clause.ref.span)
         if isinstance(clause.value, s.Literal):
             value = plain(clause.value)
+            if value is None:
+                self.draft.nullable.add(target)
             problem = misfit(self.draft.gives[target[0]], target[1], value)
             if problem:
                 self.error(
@@ -685,6 +708,11 @@ class NodeResolver:
         if term is None:
             return
         source_type = FieldType("int") if term.func is not None else term.type
+        if source_type is not None:
+            nullable = term.optional and not self._never_null(term.structs[0], term.path)
+            source_type = replace(source_type, optional=nullable)
+            if nullable:
+                self.draft.nullable.add(target)
         if source_type is None or not _assignable(source_type, type):
             self.error(
                 "F021",

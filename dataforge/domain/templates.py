@@ -231,7 +231,9 @@ class _Checker:
         text = self.source.text[self.span.start : self.span.end]
         lines = text.split("\n")
         offset = 1 if len(lines) > 1 and lines[0].strip() in ('"""', "") and text.startswith('"""') else 0
-        index = min(max(0, (lineno or 1) - 1 + offset), len(lines) - 1)  # Jinja leaves some nodes without a line
+        index = min(
+            max(0, (lineno or 1) - 1 + offset), len(lines) - 1
+        )  # Jinja leaves some nodes without a line
         start = self.span.start + sum(len(line) + 1 for line in lines[:index])
         blank = len(lines[index]) - len(lines[index].lstrip())
         return Span(start + blank, start + len(lines[index]))

@@ -111,10 +111,14 @@ class Router:
         inner = outer.fork({struct: outer.state[struct] for struct in graph.sources})
         walk = self.walks[name].walk(outer.row, name, *traveller.branch)
         guest = Traveller(inner, walk, traveller.path, traveller.branch)
-        while (step := await self._step(guest, f"{name}/", linked)) is not None:
-            (guest,) = step  # the compiler lets nothing inside give many
-            if guest.rejection is not None:
-                raise guest.rejection
+        try:
+            while (step := await self._step(guest, f"{name}/", linked)) is not None:
+                (guest,) = step  # the compiler lets nothing inside give many
+                if guest.rejection is not None:
+                    raise guest.rejection
+        except Rejected:
+            traveller.context = guest.context  # its history is what the rejected row shows
+            raise
         failing = broken(graph.goal, guest.context.state, outer.tokens)
         if failing:
             raise ContractBug(

@@ -48,7 +48,7 @@ class Many(BaseModel):
     older: Optional[int] = Field(default=None, ge=0)  # noqa: UP045
     word: Literal["a", "b"]
     maybe_word: Literal["a", "b", None]
-    two_literals: Literal["a"] | Literal["b"] | None  # noqa: RUF041, PYI030
+    two_literals: Literal["a"] | Literal["b"] | None
     numbers: Literal[1, 2]
     yes: Literal[True]
     flag: bool
