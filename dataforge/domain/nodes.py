@@ -315,8 +315,6 @@ class NodeResolver:
             return
         self.draft.keeps[target] = ref.span
         self._write(target, ref.span)
-        if self.draft.gives[target[0]].fields[target[1]].type.optional:
-            self.draft.nullable.add(target)
 
     def _field(self, ref: s.Ref, clause: str) -> a.FieldRef | None:
         """A field of a given struct, directly below it."""
@@ -486,6 +484,8 @@ class NodeResolver:
     def _written_null(self, struct: str, name: str) -> bool:
         """Whether a field of a given struct may be null by what has written it so far, or by its default."""
         spec = self.draft.gives[struct].fields[name]
+        if (struct, name) in self.draft.keeps:
+            return not self._never_null(struct, (name,))
         if (struct, name) in self.draft.writes:
             return (struct, name) in self.draft.nullable
         return spec.type.optional and (struct in self.draft.whole or spec.default is None)

@@ -103,10 +103,6 @@ class Unrenderable(Exception):
     """A template cannot be rendered on these values: it grows too large, or they do not bear what it does to them."""
 
 
-TemplateTooLarge = Unrenderable
-"""The name by which `dataforge.run` still imports it."""
-
-
 # ---- checking
 
 

@@ -25,9 +25,9 @@ def link(
     terms: Terms,
     structs: Mapping[str, StructType],
     report: Report,
-    done: dict[a.Graph, Linked] | None = None,
+    done: dict[a.Graph, Linked | None] | None = None,
 ) -> Linked | None:
-    """Link a graph and the graphs inside it; None after reports."""
+    """Link a graph and the graphs inside it, each once; None after reports, of every graph that does not link."""
     done = {} if done is None else done
     if graph in done:
         return done[graph]
@@ -36,25 +36,22 @@ def link(
     for name, member in graph.members.items():
         if isinstance(member, a.Graph):
             found = link(member, terms, structs, report, done)
-            if found is None:
+            if found is None or not _check_single(graph, name, found, report):
                 failed = True
             else:
-                _check_single(graph, name, found, report)
                 inner[name] = found
-    if failed or report.has_errors:
-        return None
-    linked = _Linker(Facts(graph, terms, structs), report, inner).link()
-    if linked is not None:
-        done[graph] = linked
-    return linked
+    done[graph] = None if failed else _Linker(Facts(graph, terms, structs), report, inner).link()
+    return done[graph]
 
 
-def _check_single(graph: a.Graph, name: str, inner: Linked, report: Report) -> None:
+def _check_single(graph: a.Graph, name: str, inner: Linked, report: Report) -> bool:
     """A graph that is used as a node gives one result a row, so nothing on its walks may fan out."""
+    good = True
     used = {step.action for steps in inner.steps for step in steps}
     for action in used:
         member = inner.actions[action].member
         if isinstance(member, a.Node) and member.many is not None:
+            good = False
             report.error(
                 "F064",
                 f"`{member.name}` gives many, and `{graph.name}` uses `{name}` as a node, which gives one",
@@ -62,6 +59,7 @@ def _check_single(graph: a.Graph, name: str, inner: Linked, report: Report) -> N
                 member.spans.get("gives", member.span),
                 "drop `many`, or put the node into the outer graph",
             )
+    return good
 
 
 @dataclass(slots=True)

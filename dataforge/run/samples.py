@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from dataforge.actions.context import Exchange, Rejected, RowContext
 from dataforge.domain import actions as a
 from dataforge.domain.measures import TokenCounter
-from dataforge.domain.templates import TemplateTooLarge, render
+from dataforge.domain.templates import Unrenderable, render
 from dataforge.models.client import ModelSpec
 from dataforge.plan.artifact import Plan
 from dataforge.seeds import Seed
@@ -121,7 +121,7 @@ class Samples:
         for turn in emit.turns:
             try:
                 content = render(turn.text, context.state, {})
-            except TemplateTooLarge as error:
+            except Unrenderable as error:
                 raise Rejected(graph, "R105", str(error)) from error
             reasoning = (
                 turn.reasoning.value(context.state, self.tokens) if turn.reasoning is not None else None

@@ -55,6 +55,7 @@ def load(root: Path, body: str, graph: str = GRAPH) -> tuple[Program | None, lis
 @pytest.mark.parametrize(
     "body",
     [
+        'takes Doc  gives Doc  pre has Doc.title, Doc.kind == "raw"  keeps Doc.title  ask writer { prompt "{{ Doc.title }}"  into Doc.text }',
         f"takes Doc  gives Note  {ASK}",
         f"takes Doc  gives Note  {ASK}  judge critic {{ rubric good  score Note.score }}",
         f"takes Doc  gives Note  {ASK}  judge critic {{ rubric good  score Note.points  rounds 0 }}",
@@ -155,6 +156,7 @@ def test_good_node(project: Path, body: str) -> None:
         (f"takes Doc  gives Note  {ASK}  judge critic {{ rubric good  prompt \"{{{{ Note.reasoning }}}}\" }}", "F051"),
         (f"takes Doc  gives Note  {ASK}  judge critic {{ rubric good  prompt \"{{{{ Note.score }}}}\" }}", "F051"),
         (f"takes Doc  gives Note  {ASK}  judge critic {{ rubric good  prompt \"{{% if Note.score %}}{{{{ Note.score }}}}{{% endif %}}{{{{ Note.points }}}}\" }}", ""),
+        ('takes Doc  gives Doc  pre Doc.kind == "raw"  keeps Doc.title  ask writer { prompt "{{ Doc.title }}"  into Doc.text }', "F051"),
         ("takes Dok  gives Note  set Note.text = \"x\"", "F010"),
         ("takes Doc  gives Note  ask writer2 { prompt \"p\"  into Note.text }", "F010"),
         (f"takes Doc  gives Note  {ASK}  judge critic {{ rubric bad }}", "F010"),

@@ -24,6 +24,8 @@ class ModelServer:
         self.prompts: Counter[str] = Counter()
         self.lock = threading.Lock()
         self.answers: dict[str, str] = {}
+        self.verdict: str | None = None
+        self.finish_reason = "stop"
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -79,7 +81,11 @@ class ModelServer:
             "created": 0,
             "model": body["model"],
             "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": text},
+                    "finish_reason": self.finish_reason,
+                }
             ],
             "usage": {"prompt_tokens": 10, "completion_tokens": len(text.split()), "total_tokens": 20},
         }
@@ -87,6 +93,8 @@ class ModelServer:
     def text(self, messages: list[Message]) -> str:
         task = grading.read(messages)
         if task is not None:
+            if self.verdict is not None:
+                return self.verdict
             entries = [{"criterion": c.name, "reason": "as told", "score": self.score} for c in task.criteria]
             return json.dumps({"criteria": entries})
         prompt = messages[-1].content
