@@ -28,6 +28,7 @@ from dataforge.domain.structs import FieldType, StructType
 from dataforge.domain.values import (
     PRESENT,
     Values,
+    disjoint,
     intersection,
     interval,
     symbols,
@@ -35,6 +36,8 @@ from dataforge.domain.values import (
 )
 
 MAX_ALTERNATIVES = 64
+
+_SORTS = {"int": "number", "float": "number", "str": "text", "enum": "text", "bool": "bool"}
 
 State = Mapping[str, BaseModel]
 """A row's state: struct name → instance."""
@@ -78,9 +81,7 @@ class Term:
         if self.opaque is not None:
             return "bool"
         base = self.type.base if self.type is not None else "any"
-        return {"int": "number", "float": "number", "str": "text", "enum": "text", "bool": "bool"}.get(
-            base, "other"
-        )
+        return _SORTS.get(base, "other")
 
     @property
     def integer(self) -> bool:
@@ -252,6 +253,9 @@ def clauses(expr: Expr) -> list[dict[Term, Values]]:
     if isinstance(expr, All):
         found = [clause for item in expr.items for clause in clauses(item)]
         return found if len(found) <= 1 else list({_key(c): c for c in found}.values())
+    if isinstance(expr, Atom):
+        values = intersection(expr.values, expr.term.universe)
+        return [{} if values.empty else {expr.term: values}]
     return [{term: ~values for term, values in box.items()} for box in boxes(expr, negated=True)]
 
 
@@ -268,8 +272,7 @@ def possible(options: list[dict[Term, Values]], present: Container[str]) -> list
         box
         for box in options
         if not any(
-            all(struct in present for struct in term.structs)
-            and intersection(values, type_values(term)).empty
+            disjoint(values, type_values(term)) and all(struct in present for struct in term.structs)
             for term, values in box.items()
         )
     ]
@@ -294,6 +297,8 @@ def _meet(a: dict[Term, Values], b: dict[Term, Values]) -> dict[Term, Values] | 
 
 
 def _key(box: Box) -> tuple[tuple[str, Values], ...]:
+    if len(box) == 1:
+        return tuple((t.text, v) for t, v in box.items())
     return tuple(sorted(((t.text, v) for t, v in box.items()), key=lambda pair: pair[0]))
 
 

@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 Cut = tuple[float, int]
 LOWEST: Cut = (-math.inf, 0)
@@ -39,12 +39,12 @@ class Numbers:
         return bisect.bisect_right(self.cuts, (cast("float", value), 0)) % 2 == 1
 
     def __and__(self, other: Numbers) -> Numbers:
-        if self == other:
+        if self.cuts == other.cuts and self.absent == other.absent:
             return self
         return Numbers(_merge(self.cuts, other.cuts, 2), self.integer, self.absent and other.absent)
 
     def __or__(self, other: Numbers) -> Numbers:
-        if self == other:
+        if self.cuts == other.cuts and self.absent == other.absent:
             return self
         return Numbers(_merge(self.cuts, other.cuts, 1), self.integer, self.absent or other.absent)
 
@@ -159,10 +159,18 @@ class Symbols:
         return Symbols(self.items, not self.cofinite, not self.absent)
 
     def __le__(self, other: Symbols) -> bool:
-        return (self & ~other).empty
+        if self.absent and not other.absent:
+            return False
+        if self.cofinite:
+            return other.cofinite and other.items <= self.items
+        return self.items.isdisjoint(other.items) if other.cofinite else self.items <= other.items
 
     def isdisjoint(self, other: Symbols) -> bool:
-        return (self & other).empty
+        if self.absent and other.absent:
+            return False
+        if self.cofinite:
+            return not other.cofinite and other.items <= self.items
+        return self.items <= other.items if other.cofinite else self.items.isdisjoint(other.items)
 
     @property
     def empty(self) -> bool:
@@ -238,22 +246,22 @@ def symbols(values: Iterable[Scalar]) -> Symbols:
 
 def intersection(a: Values, b: Values) -> Values:
     """Both at once; the two must be of one form, as two conditions on one term always are."""
-    return cast("Values", cast("Any", a) & b)
+    return a & b  # type: ignore[operator]
 
 
 def union(a: Values, b: Values) -> Values:
     """Either; the two must be of one form."""
-    return cast("Values", cast("Any", a) | b)
+    return a | b  # type: ignore[operator]
 
 
 def within(a: Values, b: Values) -> bool:
     """Whether every value of `a` is one of `b`."""
-    return bool(cast("Any", a) <= b)
+    return a <= b  # type: ignore[operator]
 
 
 def disjoint(a: Values, b: Values) -> bool:
     """Whether no value is in both."""
-    return bool(cast("Any", a).isdisjoint(b))
+    return a.isdisjoint(b)  # type: ignore[arg-type]
 
 
 def _whole(cut: Cut) -> Cut:

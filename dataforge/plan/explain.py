@@ -10,7 +10,9 @@ COMPARISONS = 100_000
 """Where a large graph cuts thousands of nodes, so many comparisons with states name what they lack."""
 
 
-def why_cut(facts: Facts, action: Action, known: Sequence[Knowledge], ever: Knowledge, ran: bool) -> str:
+def why_cut(
+    facts: Facts, action: Action, known: Sequence[Knowledge], ever: Knowledge, ran: bool, impossible: bool
+) -> str:
     """The reason for which no walk uses an action, in one line.
 
     Args:
@@ -19,9 +21,12 @@ def why_cut(facts: Facts, action: Action, known: Sequence[Knowledge], ever: Know
         known: what is known in the states to compare with, by `common`.
         ever: what is known in any state, by `ever_known`.
         ran: whether any state allowed it.
+        impossible: whether states allowed it in which its `post` contradicts what it keeps.
     """
     if ran:
         return "the target cannot be reached after it"
+    if impossible:
+        return "what it keeps contradicts what it guarantees"
     never = _never(facts, action.requirement, ever)
     if never:
         return "nothing guarantees " + ", nor ".join(never)

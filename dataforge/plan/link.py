@@ -93,6 +93,7 @@ class _Linker:
         self.numbers: dict[tuple[object, ...], int] = {}
         self.steps: list[list[Step]] = []
         self.goals: set[int] = set()
+        self.impossible: set[int] = set()
         self.phases: list[_Phase] = []
         self.phase_numbers: dict[bytes, int] = {}
         self._index_actions()
@@ -287,7 +288,7 @@ class _Linker:
                 self.goals.add(state)
             if high is None or depth < high:
                 next_depth = 0 if deepest is None else min(depth + 1, max(deepest, low))
-                after_effect: dict[int, tuple[int, ...]] = {}
+                after_effect: dict[int, tuple[int | None, ...]] = {}
                 for number in self._allowed(alternatives):
                     effect_number = self.effect_of[number]
                     after = after_effect.get(effect_number)
@@ -296,7 +297,10 @@ class _Linker:
                         if after is None:
                             return False
                         after_effect[effect_number] = after
-                    self.steps[state].append(Step(number, after))
+                    if any(x is not None for x in after):
+                        self.steps[state].append(Step(number, after))
+                    else:
+                        self.impossible.add(number)
             if len(self.knowledge) > MAX_STATES:
                 self._report_explosion()
                 return False
@@ -308,23 +312,29 @@ class _Linker:
             return False
         return True
 
-    def _progress(self, state: int, effect: Effect, depth: int, number: int) -> tuple[int, ...] | None:
+    def _progress(self, state: int, effect: Effect, depth: int, number: int) -> tuple[int | None, ...] | None:
+        """The states after each outcome (None: one that cannot be, for what is kept excludes it); None after a report."""
         phase = self._after(self.phase_of[state], effect)
         presence = derived = 0
         for struct in bits_of(effect.derived):
             derived |= 2 << (2 * struct)
         for struct in bits_of(effect.given):
             presence |= 1 << (2 * struct)
-        after = []
+        kept = [
+            (true & ~effect.forget | derived, false & ~effect.forget & ~presence & ~derived)
+            for true, false in self.knowledge[state]
+        ]
+        after: list[int | None] = []
         for gains in effect.outcomes:
             alternatives = [
-                (
-                    (true & ~effect.forget) | gain_true | derived,
-                    (false & ~effect.forget & ~presence & ~derived) | gain_false,
-                )
-                for true, false in self.knowledge[state]
+                (true | gain_true, false | gain_false)
+                for true, false in kept
                 for gain_true, gain_false in gains
+                if not (true & gain_false or false & gain_true)
             ]
+            if not alternatives:
+                after.append(None)
+                continue
             found = self._state(alternatives, phase, depth)
             if len(self.knowledge[found]) > MAX_ALTERNATIVES:
                 member = self.actions[number].member
@@ -373,7 +383,8 @@ class _Linker:
                 member = self.actions[step.action].member
                 branch = member.branch if isinstance(member, a.Node) else None
                 for outcome, after in enumerate(alive):
-                    if after is None and not (branch is not None and branch.else_reject):
+                    possible = step.after[outcome] is not None
+                    if possible and after is None and not (branch is not None and branch.else_reject):
                         good = False
                         if (step.action, outcome) not in complained:
                             complained.add((step.action, outcome))
@@ -482,7 +493,7 @@ class _Linker:
         for number, action in enumerate(self.actions):
             if number in used:
                 continue
-            reason = why_cut(self.facts, action, some, ever, number in tried)
+            reason = why_cut(self.facts, action, some, ever, number in tried, number in self.impossible)
             cut[action.name] = reason
             self.report.warning(
                 "F081",

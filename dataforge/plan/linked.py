@@ -23,7 +23,7 @@ SOURCE, TARGET = "source", "target"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One action that a state allows, and the state after each of its outcomes (None: a rejected outcome)."""
+    """One action that a state allows, and the state after each of its outcomes (None: one that is rejected, or cannot be)."""
 
     action: int
     after: tuple[int | None, ...]

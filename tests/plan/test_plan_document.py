@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 from dataforge.errors import PlanError
@@ -74,8 +75,9 @@ def test_a_plan_that_was_edited_or_whose_project_changed_is_refused(project: Pat
     (project / "p.j2").write_text("{{ mood }}: {{ Doc.text }}\n")
     text = compile_program(write(project, PROGRAM)).json()
     (project / "plan.json").write_text(text.replace("clean", "cleam", 1))
-    with pytest.raises(PlanError, match="changed after it was made"):
+    with pytest.raises(PlanError, match="changed after it was made") as caught:
         open_plan(project / "plan.json")
+    assert caught.value.code == "R031"
     (project / "plan.json").write_text(text)
     (project / "moods.jsonl").write_text('"calm"\n"stern"\n')
     with pytest.raises(PlanError, match="lists differ"):
@@ -86,17 +88,72 @@ def test_a_plan_that_was_edited_or_whose_project_changed_is_refused(project: Pat
             open_plan(project / "plan.json")
 
 
-def test_large_counts_are_texts(project: Path) -> None:
-    nodes = "\n".join(
-        f"node n{i}_{k} {{ takes Doc  gives Doc  pre Doc.step == {i}  keeps Doc.text  set Doc.step = {i + 1} }}"
-        for i in range(60)
-        for k in range(2)
-    )
+def test_a_plan_whose_python_module_changed_is_refused(project: Path) -> None:
+    """What the plan says of a model comes from the module, and is compared with what the module says now."""
     path = write(
         project,
-        f"struct Doc {{ text: str  step: int = 0 }}\n{nodes}\n"
-        'graph main { from Doc where Doc.step == 0  to Doc where Doc.step == 60  nodes *  emit { user "?"  assistant "{{ Doc.text }}" } }',
+        "from schema import Doc\n"
+        'node tidy { takes Doc  gives Doc  pre Doc.kind == "raw"  keeps Doc.text  set Doc.kind = "clean" }\n'
+        'graph main { from Doc where Doc.kind == "raw"  to Doc where Doc.kind == "clean"  nodes *  emit { user "?"  assistant "{{ Doc.text }}" } }\n',
     )
-    plan = compile_program(path)
-    assert plan.linked.paths == 2**60
-    assert plan.document["paths"] == str(2**60)
+    module = (
+        "from typing import Literal\nfrom pydantic import BaseModel\n\n\n"
+        'class Doc(BaseModel):\n    text: str\n    kind: Literal["raw", "clean"] = "raw"\n'
+    )
+    (project / "schema.py").write_text(module)
+    make = "import sys; from pathlib import Path; from dataforge.plan.artifact import open_plan; p = open_plan(Path(sys.argv[1])); print(p.json(), end='')"
+    done = subprocess.run([sys.executable, "-c", make, str(path)], capture_output=True, text=True, check=True)
+    (project / "plan.json").write_text(done.stdout)
+    again = subprocess.run(
+        [sys.executable, "-c", make, str(project / "plan.json")], capture_output=True, text=True, check=True
+    )
+    assert again.stdout == done.stdout
+    (project / "schema.py").write_text(module + "    stars: int = 0\n")
+    changed = subprocess.run(
+        [sys.executable, "-c", make, str(project / "plan.json")], capture_output=True, text=True, check=False
+    )
+    assert "PlanError" in changed.stderr
+    assert "does not fit this project any more" in changed.stderr
+
+
+def test_a_document_says_what_a_reader_needs_to_draw_it(project: Path) -> None:
+    (project / "moods.jsonl").write_text('"calm"\n')
+    (project / "p.j2").write_text("{{ mood }}: {{ Doc.text }}\n")
+    plan = compile_program(write(project, PROGRAM))
+    document = json.loads(plan.json())
+    assert document == json.loads(json.dumps(plan.document))
+    dag = nx.DiGraph([tuple(edge) for edge in document["linked"]])
+    assert nx.is_isomorphic(dag, plan.linked.dag())
+    assert set(dag) == {v["id"] for v in document["vertices"]}
+    assert {v["node"] for v in document["vertices"]} == {None, "tidy"}
+    assert document["vertices"][0] == {
+        "id": "source",
+        "node": None,
+        "known": ["has Doc", 'Doc.kind == "raw"'],
+    }
+    assert document["vertices"][-1]["known"] == ['Doc.kind == "clean"']
+    prompt = document["nodes"]["tidy"]["action"][1]["prompt"]
+    assert document["prompts"][prompt] == "{{ mood }}: {{ Doc.text }}"
+    assert document["nodes"]["tidy"]["constants"] == {"Doc.kind": "clean"}
+    assert document["paths"] == 1
+    assert document["hash"] == plan.hash
+
+
+@pytest.mark.parametrize(("bits", "shown"), [(53, 2**53), (54, str(2**54))])
+def test_counts_are_numbers_as_long_as_every_reader_can_hold_them(
+    project: Path, bits: int, shown: object
+) -> None:
+    nodes = "\n".join(
+        f"node n{i}_{k} {{ takes Doc  gives Doc  pre Doc.step == {i}  keeps Doc.text  set Doc.step = {i + 1} }}"
+        for i in range(bits)
+        for k in range(2)
+    )
+    plan = compile_program(
+        write(
+            project,
+            f"struct Doc {{ text: str  step: int = 0 }}\n{nodes}\n"
+            f'graph main {{ from Doc where Doc.step == 0  to Doc where Doc.step == {bits}  nodes *  emit {{ user "?"  assistant "{{{{ Doc.text }}}}" }} }}',
+        )
+    )
+    assert plan.linked.paths == 2**bits
+    assert plan.document["paths"] == shown

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
+import pytest
+
 from dataforge.plan.artifact import Plan, compile_program
-from dataforge.plan.walk import Walks, all_paths
+from dataforge.plan.walk import Law, Position, Uniform, Walks, Weighted, all_paths
 
 # Three ways at the first fork, of 1, 2 and 6 paths: drawing forks by a coin would favour the first.
 LOPSIDED = """
@@ -36,9 +41,26 @@ graph main {{
 """
 
 
-def plan(project: Path, law: str) -> Plan:
-    (project / "main.forge").write_text(LOPSIDED + GRAPH.format(law))
+def plan(project: Path, law: str, nodes: str = LOPSIDED) -> Plan:
+    (project / "main.forge").write_text(nodes + GRAPH.format(law))
     return compile_program(project / "main.forge")
+
+
+def between(edges: list[tuple[str, str]], weights: dict[str, float] | None = None) -> str:
+    """A program with a node a pair of stages."""
+    stages = " | ".join(f'"{s}"' for s in sorted({"s", "e", *itertools.chain(*edges)}))
+    nodes = [
+        f'node n{i} {{ takes Doc  gives Doc  pre Doc.stage == "{a}"  keeps Doc.text  set Doc.stage = "{b}"  weight {(weights or {}).get(f"n{i}", 1)} }}'
+        for i, (a, b) in enumerate(edges)
+    ]
+    return "\n".join([f'struct Doc {{ text: str  stage: {stages} = "s" }}', *nodes])
+
+
+def tangled(chance: random.Random) -> list[tuple[str, str]]:
+    """A random DAG of twelve stages in which every stage leads on."""
+    stages = ["s", *"abcdfghijk", "e"]
+    pairs = [(a, b) for i, a in enumerate(stages) for b in stages[i + 1 :] if chance.random() < 0.4]
+    return pairs + list(itertools.pairwise(stages))
 
 
 def draw(compiled: Plan, count: int, seed: int = 7) -> Counter[tuple[str, ...]]:
@@ -74,6 +96,60 @@ def test_weighted_walks_are_in_proportion_to_the_product_of_weights(project: Pat
     assert chi_square(counts, {path: product / total for path, product in products.items()}) < critical(8)
 
 
+def shares(law: Law, compiled: Plan, path: tuple[str, ...]) -> Fraction:
+    """The probability with which a law draws a path, read off its tables."""
+    assert isinstance(law, Uniform | Weighted)
+    linked = compiled.linked
+    state, probability = linked.source, Fraction(1)
+    number = {action.name: i for i, action in enumerate(linked.actions)}
+    for name in (*path, None):
+        law.choose(Position(state), random.Random(0), None)  # type: ignore[arg-type]
+        options, cumulative = law.tables[state]
+        at = options.index(None if name is None else number[name])
+        before = Fraction(cumulative[at - 1]) if at else Fraction(0)
+        probability *= (Fraction(cumulative[at]) - before) / Fraction(cumulative[-1])
+        if name is not None:
+            (state,) = (
+                x for step in linked.steps[state] if step.action == number[name] for x in step.after if x
+            )
+    return probability
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_path_of_a_tangled_graph_has_its_share_exactly(project: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    pairs = tangled(chance)
+    weights = {f"n{i}": chance.choice([0.5, 1, 2, 3, 10]) for i in range(len(pairs))}
+    compiled = plan(project, "uniform", between(pairs, weights))
+    paths = list(all_paths(compiled.linked, 100_000))
+    assert len(paths) == compiled.linked.paths > 20
+    uniform, weighted = Uniform(compiled.linked), Weighted(compiled.linked)
+    assert {shares(uniform, compiled, path) for path in paths} == {Fraction(1, len(paths))}
+    products = {path: math.prod(weights[name] for name in path) for path in paths}
+    total = math.fsum(products.values())
+    for path in paths[:200]:
+        assert float(shares(weighted, compiled, path)) == pytest.approx(products[path] / total, rel=1e-9)
+
+
+NESTED = """
+struct Doc { text: str  stage: "s" | "m" | "e" = "s" }
+node one { takes Doc  gives Doc  pre Doc.stage == "s"  keeps Doc.text  set Doc.stage = "m"  weight 2 }
+node two { takes Doc  gives Doc  pre Doc.stage == "s"  keeps Doc.text  set Doc.stage = "m" }
+node three { takes Doc  gives Doc  pre Doc.stage == "m"  keeps Doc.text  set Doc.stage = "e"  weight 4 }
+node over { takes Doc  gives Doc  pre Doc.stage == "s"  keeps Doc.text  set Doc.stage = "e"  weight 6 }
+graph inside { from Doc where Doc.stage == "s"  to Doc where Doc.stage == "e"  nodes one, two, three }
+"""
+
+
+@pytest.mark.parametrize(("law", "share"), [("uniform", Fraction(2, 3)), ("weighted", Fraction(12, 18))])
+def test_a_graph_used_as_a_node_counts_with_all_its_walks(project: Path, law: str, share: Fraction) -> None:
+    graph = GRAPH.format(law).replace("nodes *", "nodes inside, over")
+    (project / "main.forge").write_text(NESTED + graph)
+    compiled = compile_program(project / "main.forge")
+    assert compiled.linked.paths == 3
+    assert shares(Walks(compiled.linked, 0, compiled.hash).law, compiled, ("inside",)) == pytest.approx(share)
+
+
 def edges(counts: Counter[tuple[str, ...]]) -> Counter[tuple[str, str]]:
     used: Counter[tuple[str, str]] = Counter()
     for path, count in counts.items():
@@ -97,21 +173,38 @@ def test_cover_uses_every_edge_as_evenly_as_can_be(project: Path) -> None:
 
 
 def test_cover_is_even_where_that_is_possible(project: Path) -> None:
-    names = [f"n{i}" for i in range(7)]
-    nodes = "\n".join(
-        f'node {n} {{ takes Doc  gives Doc  pre Doc.stage == "s"  keeps Doc.text  set Doc.stage = "e" }}'
-        for n in names
-    )
-    (project / "main.forge").write_text(
-        'struct Doc { text: str  stage: "s" | "e" = "s" }\n' + nodes + GRAPH.format("cover")
-    )
-    counts = draw(compile_program(project / "main.forge"), 70)
+    counts = draw(plan(project, "cover", between([("s", "e")] * 7)), 70)
     assert len(counts) == 7
     assert max(counts.values()) - min(counts.values()) <= 2, "the golden ratio spreads even few rows evenly"
 
 
-def test_a_row_s_walk_depends_on_nothing_but_seed_plan_and_row(project: Path) -> None:
-    compiled = plan(project, "uniform")
+def test_cover_is_even_in_each_layer_of_a_lattice(project: Path) -> None:
+    """Four layers of three stages, each joined to each: all 27 inner nodes can be used equally often."""
+    layers = [["s"], *([f"{layer}{k}" for k in range(3)] for layer in "abcd"), ["e"]]
+    pairs = [(a, b) for x, y in itertools.pairwise(layers) for a in x for b in y]
+    counts = draw(plan(project, "cover", between(pairs)), 1_000)
+    used: Counter[str] = Counter()
+    for path, count in counts.items():
+        used.update(dict.fromkeys(path, count))
+    inner = [used[f"n{i}"] for i, (a, b) in enumerate(pairs) if a != "s" and b != "e"]
+    assert len(inner) == 27
+    assert min(inner) > 0.8 * 1_000 / 9
+    assert max(inner) < 1.2 * 1_000 / 9
+
+
+def test_cover_uses_the_leaves_of_a_lopsided_tree_more_evenly_than_a_coin_at_each_fork(project: Path) -> None:
+    pairs = [("s", "a"), ("s", "b"), ("a", "e"), *[("b", "e")] * 9]
+    counts = draw(plan(project, "cover", between(pairs)), 1_000)
+    used = edges(counts)
+    leaves = [used[f"n{i}", "target"] for i in range(2, len(pairs))]
+    assert len(used) == 2 + 10 + 10
+    assert min(leaves) > 0.05 * 1_000, "a coin at each fork would give the nine 56 each and the one 500"
+    assert max(leaves) / min(leaves) < 3
+
+
+@pytest.mark.parametrize("law", ["uniform", "weighted", "cover"])
+def test_a_row_s_walk_depends_on_nothing_but_seed_plan_and_row(project: Path, law: str) -> None:
+    compiled = plan(project, law)
     walks = Walks(compiled.linked, 7, compiled.hash)
     forwards = [walks.names(row) for row in range(50)]
     assert [walks.names(row) for row in reversed(range(50))] == forwards[::-1]
