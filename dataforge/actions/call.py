@@ -37,7 +37,7 @@ async def perform(step: a.Call, draft: Draft) -> None:
         # Foreign code: whatever it raises is reported with its name, and the row counts as failed.
         raise CallFailed(
             f"`{step.target}` raised {type(error).__name__}: {error}",
-            help="mend the function, or have it raise Reject(reason)",
+            help="mend the function and choose another --out, or have it raise Reject(reason)",
         ) from error
     if draft.node.many is None:
         draft.items = [_structs(result, step, draft.node.gives)]

@@ -7,6 +7,8 @@ safely. Whether a module may be imported is decided before any of its code, or i
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import importlib
 import importlib.machinery
 import inspect
@@ -47,6 +49,7 @@ class PythonImports:
         self.root = root
         self.allowed = allowed
         self.enabled = enabled
+        self.named: set[str] = set()
 
     def attribute(self, target: str) -> object:
         """`package.module:name` → the object.
@@ -98,6 +101,8 @@ class PythonImports:
                     f'allow it in dataforge.toml: [project] allow_python = ["{top}"]',
                 )
             raise PythonRefused("F012", f"there is no Python module `{name}`", f"looked in {self.root}")
+        if inside:
+            self.named.add(name)
         with self._on_path(top if inside else None):
             try:
                 return importlib.import_module(name)
@@ -118,6 +123,34 @@ class PythonImports:
                     f"`{name}` cannot be imported: {type(error).__name__}: {error}",
                     "run `python -c 'import " + name + "'` in the project folder to see where",
                 ) from error
+
+    def digests(self) -> dict[str, str]:
+        """Content hashes of the project's modules that were named, and of those that they import, by path.
+
+        Imports are read off the source, so the result depends on the files alone. What a module reads or imports at run
+        time by other means, and packages outside the project, are not covered.
+        """
+        found: dict[str, str] = {}
+        waiting = sorted(self.named)
+        while waiting:
+            for path in self._files_of(waiting.pop()):
+                place = path.relative_to(self.root).as_posix()
+                if place in found:
+                    continue
+                source = path.read_bytes()
+                found[place] = hashlib.blake2b(source, digest_size=16).hexdigest()
+                package = path.relative_to(self.root).parent.parts
+                waiting.extend(_imported(source, package))
+        return dict(sorted(found.items()))
+
+    def _files_of(self, name: str) -> list[Path]:
+        """The files of a dotted name inside the project: the module, and the packages above it."""
+        parts = name.split(".")
+        found = []
+        for count in range(1, len(parts) + 1):
+            stem = self.root.joinpath(*parts[:count])
+            found += [p for p in (stem / "__init__.py", stem.with_name(stem.name + ".py")) if p.is_file()]
+        return found
 
     def _is_inside(self, top: str) -> bool:
         return (self.root / f"{top}.py").is_file() or (
@@ -162,6 +195,23 @@ class PythonImports:
             yield
         finally:
             sys.path.remove(root)
+
+
+def _imported(source: bytes, package: tuple[str, ...]) -> list[str]:
+    """Dotted names that a module may import; `from a import b` may mean the module `a.b`, so both are given."""
+    found: list[str] = []
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return []  # only mentioned, by an import that never runs: what runs was parsed before
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*above, *([node.module] if node.module else [])))
+            found += [base, *(f"{base}.{alias.name}" if base else alias.name for alias in node.names)]
+    return [name for name in found if name]
 
 
 def parameters_of(function: Callable[..., object], structs: Sequence[str]) -> dict[str, str]:

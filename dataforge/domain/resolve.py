@@ -121,6 +121,7 @@ class Program:
         models, lists: those that its nodes use, by name.
         terms: the table of terms.
         files: texts of the files that were read, by path relative to the project's root.
+        modules: content hashes of the project's Python modules that it uses, by path likewise.
         folder: the folder of the file that declares the graph, for seeds.
     """
 
@@ -131,6 +132,7 @@ class Program:
     lists: Mapping[str, a.EntryList]
     terms: Terms
     files: Mapping[str, str]
+    modules: Mapping[str, str]
     folder: Path
 
 
@@ -632,6 +634,7 @@ def load_program(
         lists=dict(sorted(lists.items())),
         terms=loader.terms,
         files=dict(sorted(files.read.items())),
+        modules=loader.python.digests(),
         folder=(project.root / chosen.source.path).parent,
     )
 

@@ -199,6 +199,7 @@ def _content(plan: Plan) -> dict[str, Any]:
         "ends": _graph(program.graph, prompts),
         "prompts": dict(sorted(prompts.items())),
         "sources": dict(program.files),
+        "modules": dict(program.modules),
         **_linked(linked),
     }
 

@@ -292,17 +292,30 @@ def talk(doc):
 
 
 def test_a_failing_function_loses_the_row_and_only_that(tmp_path: Path, server: ModelServer) -> None:
+    needed = tmp_path / "needed.txt"
     functions = FUNCTIONS.replace(
-        'return {"text"', 'if "fox" in doc.text:\n        1 / 0\n    return {"text"'
+        'return {"text"', f'if "fox" in doc.text:\n        open({str(needed)!r}).close()\n    return {{"text"'
     )
     plan = compile_program(write_project(tmp_path, STRUCTS + NODES + GRAPH, SEEDS[:3], functions))
     summary = go(plan, tmp_path / "out", server)
     assert (summary.kept, summary.rejected, summary.failed_by) == (1, 1, {"R108": 1})
+    needed.write_text("now it is there")
+    again = go(plan, tmp_path / "out", server)
+    assert (again.kept, again.failed) == (2, 0), "a lost row is tried again"
+    assert again.calls == 0, "and its model calls are not made twice"
+
+
+def test_a_mended_function_does_not_go_on_with_the_old_ones_rows(tmp_path: Path, server: ModelServer) -> None:
+    broken_one = FUNCTIONS.replace('return {"text"', '1 / 0\n    return {"text"')
+    plan = compile_program(write_project(tmp_path, STRUCTS + NODES + GRAPH, SEEDS[:3], broken_one))
+    assert go(plan, tmp_path / "out", server).failed == 1
     (tmp_path / "functions.py").write_text(FUNCTIONS)
-    for name in [n for n in sys.modules if n == "functions"]:
-        del sys.modules[name]
-    mended = go(compile_program(tmp_path / "main.forge"), tmp_path / "out", server)
-    assert (mended.kept, mended.failed) == (2, 0), "a lost row is tried again"
+    sys.modules.pop("functions")
+    mended = compile_program(tmp_path / "main.forge")
+    with pytest.raises(OutputError) as error:
+        go(mended, tmp_path / "out", server)
+    assert error.value.code == "R020"
+    assert go(mended, tmp_path / "other", server).failed == 0
 
 
 def test_bad_starts_are_refused_before_anything_is_written(tmp_path: Path, server: ModelServer) -> None:

@@ -157,3 +157,24 @@ def test_counts_are_numbers_as_long_as_every_reader_can_hold_them(
     )
     assert plan.linked.paths == 2**bits
     assert plan.document["paths"] == shown
+
+
+def test_a_changed_function_body_is_another_plan(project: Path) -> None:
+    (project / "helpers.py").write_text("def shout(text):\n    return text.upper()\n")
+    (project / "functions.py").write_text(
+        "from helpers import shout\n\n\ndef tidy(doc):\n    return {'text': shout(doc.text)}\n"
+    )
+    path = write(
+        project,
+        "struct Doc { text: str }\nstruct Note { text: str }\n"
+        'node tidy { takes Doc  gives Note  call "functions:tidy" }\n'
+        'graph main { from Doc  to Note  nodes *  emit { user "?"  assistant "{{ Note.text }}" } }',
+    )
+    first = compile_program(path)
+    assert set(first.document["modules"]) == {"functions.py", "helpers.py"}
+    (project / "plan.json").write_text(first.json())
+    assert open_plan(project / "plan.json").hash == first.hash
+    (project / "helpers.py").write_text("def shout(text):\n    return text.lower()\n")
+    assert compile_program(path).hash != first.hash
+    with pytest.raises(PlanError, match="modules differ"):
+        open_plan(project / "plan.json")
