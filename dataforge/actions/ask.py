@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dataforge.actions.context import Broken, Draft, Exchange, Feedback
 from dataforge.domain import actions as a
-from dataforge.domain.structs import FieldType, StructType
+from dataforge.domain.structs import FieldType, StructType, fields_of, first_problem
 from dataforge.domain.templates import Unrenderable, render
 from dataforge.models.client import ChatRequest, Sampling
 from dataforge.models.structured import UnreadableError, parse_json, parse_model
@@ -32,7 +32,7 @@ async def perform(step: a.Ask, draft: Draft) -> None:
     request = ChatRequest(
         messages=tuple(sent),
         sampling=sampling(step.settings),
-        thinking=_thinking(step.thinking, step.model),
+        thinking=thinking_mode(step.thinking, step.model),
         schema=schema,
         attempt=draft.context.walk * ATTEMPTS_A_WALK + draft.attempts.get(draft.step, 0),
     )
@@ -67,7 +67,8 @@ def sampling(settings: Any) -> Sampling:
     )
 
 
-def _thinking(own: Thinking, model: a.Model) -> Thinking:
+def thinking_mode(own: Thinking, model: a.Model) -> Thinking:
+    """What the step says, else what its model's declaration does."""
     return model.settings.get("thinking", "auto") if own == "auto" else own
 
 
@@ -140,14 +141,14 @@ def _read(step: a.Ask, draft: Draft, text: str) -> None:
             entries = value["items"]
             if step.json is not None:
                 name, model = step.json.name, step.json.model
-                draft.items = [{name: _fields(model.model_validate(entry))} for entry in entries]
+                draft.items = [{name: fields_of(model.model_validate(entry))} for entry in entries]
             else:
                 assert step.into is not None
                 draft.items = [{step.into[0]: {step.into[1]: str(entry).strip()}} for entry in entries]
         elif step.json is not None:
             instance, _ = parse_model(text, step.json.model)
             for item in draft.items:
-                item.setdefault(step.json.name, {}).update(_fields(instance))
+                item.setdefault(step.json.name, {}).update(fields_of(instance))
         else:
             assert step.into is not None
             type = node.gives[step.into[0]].fields[step.into[1]].type
@@ -155,12 +156,7 @@ def _read(step: a.Ask, draft: Draft, text: str) -> None:
     except UnreadableError as error:
         raise Broken("R103", str(error)) from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise Broken("R103", f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-def _fields(instance: Any) -> dict[str, Any]:
-    return {name: getattr(instance, name) for name in type(instance).model_fields}
+        raise Broken("R103", first_problem(error)) from error
 
 
 def from_text(text: str, type: FieldType) -> Any:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from dataforge.actions.context import Broken, Draft, Rejected
 from dataforge.domain import actions as a
-from dataforge.domain.structs import StructType
+from dataforge.domain.structs import StructType, fields_of
 from dataforge.errors import Reject, RunError
 
 
@@ -74,7 +74,7 @@ def _structs(result: Any, step: a.Call, gives: dict[str, StructType] | Any) -> d
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "it"
             raise Broken("R103", f"`{step.target}` returned no `{name}`: {where}: {first['msg']}") from error
-        found[name] = {field: getattr(instance, field) for field in model.model_fields}
+        found[name] = fields_of(instance)
     return found
 
 

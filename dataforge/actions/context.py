@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from dataforge.domain import actions as a
 from dataforge.domain.measures import TokenCounter
+from dataforge.domain.structs import fields_of
 from dataforge.models.client import ChatReply, ChatRequest
 from schemas.chat import Message
 from schemas.corpus import VerdictLine
@@ -130,7 +131,7 @@ class Draft:
             fields = dict(item.get(name, {}))
             old = self.context.state.get(name)
             if old is not None:
-                fields = {field: getattr(old, field) for field in type(old).model_fields} | fields
+                fields = fields_of(old) | fields
             if fields or old is not None:
                 seen[name] = struct.model.model_construct(None, **fields)
         return seen

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dataforge.actions.ask import ATTEMPTS_A_WALK, sampling
+from dataforge.actions.ask import ATTEMPTS_A_WALK, sampling, thinking_mode
 from dataforge.actions.context import Broken, Draft, Exchange, Rejected
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import holds
@@ -43,7 +43,7 @@ async def perform(step: a.Judge, draft: Draft, round: int) -> Verdict:
     request = ChatRequest(
         messages=prompt,
         sampling=sampling(step.settings),
-        thinking=step.model.settings.get("thinking", "auto") if step.thinking == "auto" else step.thinking,
+        thinking=thinking_mode(step.thinking, step.model),
         schema=grading.verdict_schema(criteria),
         attempt=draft.context.walk * ATTEMPTS_A_WALK,
     )

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 from dataforge.actions import ask, call, judge
 from dataforge.actions.context import Broken, Draft, Feedback, Rejected, RowContext
 from dataforge.domain import actions as a
-from dataforge.domain.conditions import State, broken
+from dataforge.domain.conditions import broken
+from dataforge.domain.structs import first_problem
 from dataforge.errors import ContractBug
 
 
@@ -113,19 +114,14 @@ def _states(draft: Draft) -> list[dict[str, BaseModel]]:
             try:
                 state[name] = struct.model.model_validate(fields)
             except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                raise Broken("R103", f"{name}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+                raise Broken("R103", first_problem(error, name)) from error
             if not _finite(state[name].model_dump()):
                 raise Broken("R103", f"{name} holds a number that is not finite")
-        reasons = broken(draft.node.post, _only(state), draft.context.tokens)
+        reasons = broken(draft.node.post, state, draft.context.tokens)
         if reasons:
             raise Broken("R101", *reasons)
         found.append(state)
     return found
-
-
-def _only(state: dict[str, BaseModel]) -> State:
-    return state
 
 
 def _finite(value: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import Expr, TooManyAlternatives, boxes, clauses, possible, terms_of
-from dataforge.domain.nodes import Surroundings
+from dataforge.domain.settings import Surroundings
 from dataforge.domain.structs import StructType
 from dataforge.lang import syntax as s
 from dataforge.lang.diagnostics import Span
@@ -24,7 +24,7 @@ class GraphResolver:
 
     def resolve(self) -> a.Graph | None:
         """The graph, or None where it is wrong; everything wrong with it is reported."""
-        errors = sum(d.severity == "error" for d in self.around.report.diagnostics)
+        before = self.around.report.errors
         decl = self.decl
         single: dict[type, Any] = {}
         for clause in decl.clauses:
@@ -38,7 +38,7 @@ class GraphResolver:
         members = self._members(single.get(s.Nodes))
         emit = self._emit(single.get(s.Emit), sources, targets, members)
         steps = self._steps(single.get(s.Steps))
-        if sum(d.severity == "error" for d in self.around.report.diagnostics) > errors:
+        if self.around.report.errors > before:
             return None
         if any(name in self.around.scope.broken for name in self._member_names(single.get(s.Nodes))):
             return None

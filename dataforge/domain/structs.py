@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import annotated_types as at
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -212,3 +212,14 @@ def declare(
     }
     model = create_model(name, __base__=DeclaredStruct, __doc__=doc, __module__=origin, **definitions)
     return StructType(name, model, origin)
+
+
+def first_problem(error: ValidationError, *within: str) -> str:
+    """The first thing that pydantic found, with its place: `Note.score: Input should be …`."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join((*within, *map(str, first['loc'])))}: {first['msg']}"
+
+
+def fields_of(instance: BaseModel) -> dict[str, Any]:
+    """The fields of an instance by name, values as they are."""
+    return {name: getattr(instance, name) for name in type(instance).model_fields}

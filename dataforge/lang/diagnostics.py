@@ -127,8 +127,10 @@ class Report:
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self.errors = 0
 
     def error(self, code: str, message: str, source: Source, span: Span, help: str = "") -> None:
+        self.errors += 1
         self.diagnostics.append(Diagnostic(code, message, source, span, help))
 
     def warning(self, code: str, message: str, source: Source, span: Span, help: str = "") -> None:
@@ -136,7 +138,7 @@ class Report:
 
     @property
     def has_errors(self) -> bool:
-        return any(d.severity == "error" for d in self.diagnostics)
+        return self.errors > 0
 
     def raise_if_errors(self) -> None:
         """Raises CompileError where any error was reported."""

@@ -20,8 +20,6 @@ from dataforge.lang.build import Builder
 from dataforge.lang.collection import held_collection
 from dataforge.lang.diagnostics import Report, Source, Span, nearest
 
-LANGUAGE_VERSION = 1
-
 
 @functools.cache
 def grammar_text() -> str:
@@ -45,14 +43,14 @@ def parse(source: Source, report: Report) -> s.File:
             file = _parse_text(source, source.text, 0, report)
         except UnexpectedInput as error:
             file = _parse_items(source, error, report)
-    if file.version is not None and file.version.value != LANGUAGE_VERSION:
+    if file.version is not None and file.version.value != s.LANGUAGE_VERSION:
         report.error(
             "F004",
             f"this file is written in version {file.version.value} of the language, and this DataForge reads version "
-            f"{LANGUAGE_VERSION}",
+            f"{s.LANGUAGE_VERSION}",
             source,
             file.version.span,
-            f"write `forge {LANGUAGE_VERSION}`, or install a DataForge that reads the newer version",
+            f"write `forge {s.LANGUAGE_VERSION}`, or install a DataForge that reads the newer version",
         )
     return file
 

@@ -12,6 +12,8 @@ from typing import Literal as OneOf
 from dataforge.lang.diagnostics import Span
 
 NOWHERE = Span(0, 0)
+LANGUAGE_VERSION = 1
+"""Of the `.forge` language: what `forge N` at the head of a file may say."""
 
 Scalar = str | int | float | bool | None
 

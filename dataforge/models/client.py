@@ -27,6 +27,10 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int | None = None
 
+    def listed(self) -> list[Any]:
+        """The parameters as JSON values, in a fixed order: for keys and for comparing."""
+        return [self.temperature, self.top_p, self.max_tokens, list(self.stop), self.seed]
+
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
@@ -52,13 +56,7 @@ class ChatRequest:
         payload = {
             "weights": weights,
             "messages": [m.wire() for m in self.messages],
-            "sampling": [
-                self.sampling.temperature,
-                self.sampling.top_p,
-                self.sampling.max_tokens,
-                list(self.sampling.stop),
-                self.sampling.seed,
-            ],
+            "sampling": self.sampling.listed(),
             "thinking": self.thinking,
             "schema": self.schema,
             "attempt": self.attempt,

@@ -22,12 +22,12 @@ from dataforge.domain.templates import Template
 from dataforge.errors import PlanError
 from dataforge.lang.collection import held_collection
 from dataforge.lang.diagnostics import Diagnostic, Report, in_order
+from dataforge.lang.syntax import LANGUAGE_VERSION
 from dataforge.plan.link import link
 from dataforge.plan.linked import Linked
 from dataforge.project import Project, load_project
 
 FORMAT_VERSION = 1
-LANGUAGE_VERSION = 1
 MAX_SAFE_INTEGER = 2**53
 
 

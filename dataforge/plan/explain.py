@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dataforge.plan.facts import Action, Facts, Knowledge, Requirement, bits_of
+from dataforge.plan.facts import Action, Facts, Knowledge, Requirement, bits_of, common
 
 COMPARISONS = 100_000
 """Where a large graph cuts thousands of nodes, so many comparisons with states name what they lack."""
@@ -30,13 +30,11 @@ def why_cut(
     never = _never(facts, action.requirement, ever)
     if never:
         return "nothing guarantees " + ", nor ".join(never)
-    missing, _ = _nearest(facts, action.requirement, known)
+    missing = _nearest(facts, action.requirement, known)
     return "what it needs never holds at once; nearest, this is missing: " + ", ".join(missing)
 
 
-def why_no_target(
-    facts: Facts, knowledge: Sequence[tuple[Knowledge, ...]], steps: Sequence[Sequence[object]]
-) -> tuple[str, str]:
+def why_no_target(facts: Facts, knowledge: Sequence[tuple[Knowledge, ...]]) -> tuple[str, str]:
     """Why no walk reaches the target: a message and a help line."""
     name = facts.graph.name
     known = [common(alternatives) for alternatives in knowledge]
@@ -45,7 +43,7 @@ def why_no_target(
     if never:
         message = f"the target of `{name}` cannot be reached: nothing guarantees " + ", nor ".join(never)
     else:
-        missing, _ = _nearest(facts, facts.goal, known)
+        missing = _nearest(facts, facts.goal, known)
         if not missing:
             message = f"the target of `{name}` cannot be reached by a walk of as many nodes as `steps` allows"
             return message, "allow other lengths in `steps`"
@@ -58,13 +56,10 @@ def why_no_target(
     givers = [
         action
         for action in stuck
-        if any(
-            facts.structs and (1 << facts.struct_number[t]) & (action.fresh | action.updated)
-            for t in facts.graph.targets
-        )
+        if any((1 << facts.struct_number[t]) & (action.fresh | action.updated) for t in facts.graph.targets)
     ]
     for action in givers or stuck:
-        lacking = _never(facts, action.requirement, ever) or _nearest(facts, action.requirement, known)[0]
+        lacking = _never(facts, action.requirement, ever) or _nearest(facts, action.requirement, known)
         near = nearest_promise(facts, lacking[0]) if lacking else ""
         return message, f"`{action.name}` never runs, for want of {', '.join(lacking)}{near}"
     return message, "add a node whose `post` gives it, or ask for less in `to`"
@@ -93,15 +88,6 @@ def _literals(requirement: Requirement) -> list[Knowledge]:
     return [*single, *requirement.choices]
 
 
-def common(alternatives: Sequence[Knowledge]) -> Knowledge:
-    """What every alternative knows."""
-    true = false = -1
-    for t, f in alternatives:
-        true &= t
-        false &= f
-    return true, false
-
-
 def _text(facts: Facts, clause: Knowledge) -> str:
     said = [facts.literal_text(bit, True) for bit in bits_of(clause[0])]
     return " or ".join(said + [facts.literal_text(bit, False) for bit in bits_of(clause[1])])
@@ -122,8 +108,8 @@ def _never(facts: Facts, requirement: Requirement, ever: Knowledge) -> list[str]
     return [_text(facts, c) for c in _literals(requirement) if not (c[0] & true or c[1] & false)]
 
 
-def _nearest(facts: Facts, requirement: Requirement, known: Sequence[Knowledge]) -> tuple[list[str], int]:
-    """What is missing in the state that lacks fewest clauses, and that state."""
+def _nearest(facts: Facts, requirement: Requirement, known: Sequence[Knowledge]) -> list[str]:
+    """What is missing in the state that lacks fewest clauses."""
     best, least = 0, -1
     for state, (true, false) in enumerate(known):
         count = (requirement.true & ~true).bit_count() + (requirement.false & ~false).bit_count()
@@ -133,4 +119,4 @@ def _nearest(facts: Facts, requirement: Requirement, known: Sequence[Knowledge])
             best, least = state, count
     true, false = known[best]
     missing = [c for c in _literals(requirement) if not (c[0] & true or c[1] & false)]
-    return [_text(facts, c) for c in missing], best
+    return [_text(facts, c) for c in missing]

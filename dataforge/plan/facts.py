@@ -363,9 +363,7 @@ class Facts:
                 true = true & ~known.mask | t
                 false = false & ~known.mask | f
         for term, values in box.items():
-            if (term.opaque is not None and term in self.terms) or (
-                term.structs[0] not in gives and term in self.terms
-            ):
+            if term in self.terms and (term.opaque is not None or term.structs[0] not in gives):
                 t, f = self.terms[term].known(values)
                 true |= t
                 false |= f
@@ -404,11 +402,7 @@ class Facts:
             found.append(values.describe(term.text))
         for bit in bits_of(false & visible):
             term, values = self.atom_text[bit]
-            found.append(
-                (~values).describe(term.text)
-                if term.universe.absent
-                else f"not ({values.describe(term.text)})"
-            )
+            found.append(f"not ({values.describe(term.text)})")
         return found
 
     def literal_text(self, bit: int, sign: bool) -> str:
@@ -422,6 +416,17 @@ class Facts:
         term, values = self.atom_text[bit]
         text = values.describe(term.text)
         return text if sign else f"not ({text})"
+
+
+def common(alternatives: Sequence[Knowledge]) -> Knowledge:
+    """What every alternative knows; nothing, where there is none."""
+    if len(alternatives) == 1:
+        return alternatives[0]
+    true = false = -1
+    for t, f in alternatives:
+        true &= t
+        false &= f
+    return (true, false) if alternatives else (0, 0)
 
 
 def hashable(mask: int) -> bytes:

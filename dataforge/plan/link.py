@@ -14,7 +14,7 @@ from dataforge.domain import actions as a
 from dataforge.domain.conditions import MAX_ALTERNATIVES, Terms
 from dataforge.domain.structs import StructType
 from dataforge.lang.diagnostics import Report, listing
-from dataforge.plan.facts import Effect, Facts, Knowledge, Requirement, bits_of, hashable
+from dataforge.plan.facts import Effect, Facts, Knowledge, Requirement, bits_of, common, hashable
 from dataforge.plan.linked import SOURCE, TARGET, Linked, Step
 
 MAX_STATES = 200_000
@@ -119,7 +119,7 @@ class _Linker:
             tuple(tuple(steps) for steps in self.steps),
             frozenset(self.goals),
             tuple(order),
-            self._cut(reaching),
+            self._cut(),
             self.inner,
         )
         return linked if self._check_target(linked) else None
@@ -131,11 +131,11 @@ class _Linker:
         classes: dict[tuple[object, ...], _Class] = {}
         for number, action in enumerate(self.actions):
             classes.setdefault(action.requirement.key, _Class(action.requirement)).actions.append(number)
-        self.classes = list(classes.values())
-        first_true, first_false = _common(self.facts.initial)
+        groups = list(classes.values())
+        first_true, first_false = common(self.facts.initial)
         count_true: dict[int, int] = {}
         count_false: dict[int, int] = {}
-        for group in self.classes:
+        for group in groups:
             for bit in bits_of(group.requirement.true):
                 count_true[bit] = count_true.get(bit, 0) + 1
             for bit in bits_of(group.requirement.false):
@@ -143,7 +143,7 @@ class _Linker:
         self.watch_true: dict[int, list[_Class]] = {}
         self.watch_false: dict[int, list[_Class]] = {}
         self.watch_always: list[_Class] = []
-        for group in self.classes:
+        for group in groups:
             options = [
                 (bool(first_true >> bit & 1), count_true[bit], 0, bit)
                 for bit in bits_of(group.requirement.true)
@@ -168,7 +168,7 @@ class _Linker:
             self.effect_of.append(number)
 
     def _allowed(self, alternatives: tuple[Knowledge, ...]) -> list[int]:
-        true, false = _common(alternatives)
+        true, false = common(alternatives)
         found: list[int] = []
         for bit in bits_of(true & self.watched_true):
             for group in self.watch_true[bit]:
@@ -478,11 +478,11 @@ class _Linker:
     def _report_unreachable(self) -> None:
         from dataforge.plan.explain import why_no_target
 
-        message, help = why_no_target(self.facts, self.knowledge, self.steps)
+        message, help = why_no_target(self.facts, self.knowledge)
         self.report.error("F061", message, self.graph.source, self.graph.spans["to"], help)
 
-    def _cut(self, reaching: set[int]) -> dict[str, str]:
-        from dataforge.plan.explain import COMPARISONS, common, ever_known, why_cut
+    def _cut(self) -> dict[str, str]:
+        from dataforge.plan.explain import COMPARISONS, ever_known, why_cut
 
         used = {step.action for state in self.alive for step in self.steps[state]}
         tried = {step.action for steps in self.all_steps for step in steps}
@@ -558,17 +558,6 @@ def _way_to(linked: Linked, goal: int) -> list[str]:
         goal, name = came[goal]
         way.append(name)
     return way[::-1]
-
-
-def _common(alternatives: Sequence[Knowledge]) -> Knowledge:
-    """What every alternative knows."""
-    if len(alternatives) == 1:
-        return alternatives[0]
-    true = false = -1
-    for t, f in alternatives:
-        true &= t
-        false &= f
-    return (true, false) if alternatives else (0, 0)
 
 
 def _mask(numbers: Sequence[int]) -> int:

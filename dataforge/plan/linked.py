@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dataforge.domain import actions as a
-from dataforge.plan.facts import Action, Facts, Knowledge
+from dataforge.plan.facts import Action, Facts, Knowledge, common
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -189,8 +189,4 @@ class Linked:
 
     def known(self, state: int) -> list[str]:
         """What is known in a state and may still be needed, as conditions; what every alternative knows."""
-        true = false = -1
-        for t, f in self.knowledge[state]:
-            true &= t
-            false &= f
-        return self.facts.describe(true, false)
+        return self.facts.describe(*common(self.knowledge[state]))

@@ -12,6 +12,7 @@ Everything follows from the seed, the plan's hash and the row number, whatever e
 
 from __future__ import annotations
 
+import abc
 import bisect
 import hashlib
 import itertools
@@ -19,10 +20,10 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from dataforge.domain.actions import Node
-from dataforge.plan.linked import Linked
+from dataforge.plan.linked import Linked, Step
 
 GOLDEN = 0x9E3779B97F4A7C15
 """2^64 over the golden ratio, odd: its multiples modulo 2^64 fill the circle evenly."""
@@ -78,54 +79,78 @@ class Luck:
         raise AssertionError("some weight is above zero")
 
 
-class Uniform:
-    """Every path with the same probability."""
+class _ByState(abc.ABC):
+    """A law by which the options of a state have fixed shares; the table of a state is made when a row first meets it."""
 
     def __init__(self, linked: Linked) -> None:
         self.linked = linked
-        self.tables: dict[int, tuple[list[int | None], list[int]]] = {}
+        self.tables: dict[int, tuple[list[int | None], list[Any]]] = {}
 
     def choose(self, position: Position, rng: random.Random, luck: Luck) -> int | None:
         table = self.tables.get(position.state)
         if table is None:
             table = self.tables[position.state] = self._table(position.state)
         options, cumulative = table
-        if len(options) == 1:
-            return options[0]
-        return options[bisect.bisect_right(cumulative, rng.randrange(cumulative[-1]))]
+        return options[0] if len(options) == 1 else options[self._pick(cumulative, rng)]
 
-    def _table(self, state: int) -> tuple[list[int | None], list[int]]:
-        linked = self.linked
-        options: list[int | None] = []
-        counts: list[int] = []
-        if state in linked.goals:
-            options.append(None)
-            counts.append(1)
-        for step in linked.steps[state]:
-            options.append(step.action)
-            ways = sum(linked.paths_from[after] for after in step.after if after is not None)
-            counts.append(linked.multiplicity[step.action] * ways)
-        return options, list(itertools.accumulate(counts))
+    def _table(self, state: int) -> tuple[list[int | None], list[Any]]:
+        steps = self.linked.steps[state]
+        options: list[int | None] = [step.action for step in steps]
+        shares = [self._share(state, step) for step in steps]
+        if state in self.linked.goals:
+            options.insert(0, None)
+            shares.insert(0, self._end_share(state))
+        return options, list(itertools.accumulate(shares))
+
+    @abc.abstractmethod
+    def _share(self, state: int, step: Step) -> Any:
+        """How much of what leaves the state goes by this step."""
+
+    @abc.abstractmethod
+    def _end_share(self, state: int) -> Any:
+        """How much of what leaves the state goes to the target."""
+
+    @abc.abstractmethod
+    def _pick(self, cumulative: list[Any], rng: random.Random) -> int:
+        """Index of the option drawn from the running sums of the shares."""
 
 
-def log_weights(linked: Linked) -> list[float]:
+class Uniform(_ByState):
+    """Every path with the same probability."""
+
+    def _share(self, state: int, step: Step) -> int:
+        ways = sum(self.linked.paths_from[after] for after in step.after if after is not None)
+        return self.linked.multiplicity[step.action] * ways
+
+    def _end_share(self, state: int) -> int:
+        return 1
+
+    def _pick(self, cumulative: list[int], rng: random.Random) -> int:
+        return bisect.bisect_right(cumulative, rng.randrange(cumulative[-1]))
+
+
+def action_log_weights(linked: Linked) -> list[float]:
+    """For each action the logarithm of its weight: of a node its own, of a graph that of all walks inside it."""
+    found = []
+    for action in linked.actions:
+        if isinstance(action.member, Node):
+            found.append(math.log(action.member.weight))
+        else:
+            inner = linked.inner[action.name]
+            found.append(log_weights(inner, action_log_weights(inner))[inner.source])
+    return found
+
+
+def log_weights(linked: Linked, actions: Sequence[float]) -> list[float]:
     """For each state the logarithm of the summed weights of its walks to the target."""
     totals = [-math.inf] * len(linked.steps)
     for state in reversed(linked.order):
         terms = [0.0] if state in linked.goals else []
         for step in linked.steps[state]:
             below = _log_sum([totals[after] for after in step.after if after is not None])
-            terms.append(_log_weight(linked, step.action) + below)
+            terms.append(actions[step.action] + below)
         totals[state] = _log_sum(terms)
     return totals
-
-
-def _log_weight(linked: Linked, action: int) -> float:
-    member = linked.actions[action].member
-    if isinstance(member, Node):
-        return math.log(member.weight)
-    inner = linked.inner[linked.actions[action].name]
-    return log_weights(inner)[inner.source]
 
 
 def _log_sum(terms: Sequence[float]) -> float:
@@ -133,35 +158,23 @@ def _log_sum(terms: Sequence[float]) -> float:
     return top if top == -math.inf else top + math.log(math.fsum(math.exp(t - top) for t in terms))
 
 
-class Weighted:
+class Weighted(_ByState):
     """Paths in proportion to the product of their nodes' weights."""
 
     def __init__(self, linked: Linked) -> None:
-        self.linked = linked
-        self.totals = log_weights(linked)
-        self.tables: dict[int, tuple[list[int | None], list[float]]] = {}
+        super().__init__(linked)
+        self.actions = action_log_weights(linked)
+        self.totals = log_weights(linked, self.actions)
 
-    def choose(self, position: Position, rng: random.Random, luck: Luck) -> int | None:
-        table = self.tables.get(position.state)
-        if table is None:
-            table = self.tables[position.state] = self._table(position.state)
-        options, cumulative = table
-        if len(options) == 1:
-            return options[0]
-        return options[min(bisect.bisect_right(cumulative, rng.random() * cumulative[-1]), len(options) - 1)]
+    def _share(self, state: int, step: Step) -> float:
+        below = _log_sum([self.totals[after] for after in step.after if after is not None])
+        return math.exp(self.actions[step.action] + below - self.totals[state])
 
-    def _table(self, state: int) -> tuple[list[int | None], list[float]]:
-        linked, here = self.linked, self.totals[state]
-        options: list[int | None] = []
-        shares: list[float] = []
-        if state in linked.goals:
-            options.append(None)
-            shares.append(math.exp(-here))
-        for step in linked.steps[state]:
-            below = _log_sum([self.totals[after] for after in step.after if after is not None])
-            options.append(step.action)
-            shares.append(math.exp(_log_weight(linked, step.action) + below - here))
-        return options, list(itertools.accumulate(shares))
+    def _end_share(self, state: int) -> float:
+        return math.exp(-self.totals[state])
+
+    def _pick(self, cumulative: list[float], rng: random.Random) -> int:
+        return min(bisect.bisect_right(cumulative, rng.random() * cumulative[-1]), len(cumulative) - 1)
 
 
 class Cover:

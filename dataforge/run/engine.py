@@ -25,21 +25,18 @@ from dataforge.actions.call import CallFailed
 from dataforge.actions.context import Rejected, RowContext
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import broken
+from dataforge.domain.structs import first_problem
 from dataforge.errors import (
-    ContractBug,
-    InputError,
     Interrupted,
     ModelError,
     RunError,
     SeedError,
-    StorageError,
 )
 from dataforge.models import connect
-from dataforge.models.binding import SelfJudging
 from dataforge.models.client import Backend, ModelSpec
 from dataforge.plan.artifact import Plan
 from dataforge.plan.walk import row_random
-from dataforge.run.journal import Journal, Outcome
+from dataforge.run.journal import JOURNAL_NAME, Journal, Outcome
 from dataforge.run.models import Models, bind_models
 from dataforge.run.progress import Progress
 from dataforge.run.row import Router
@@ -147,8 +144,7 @@ class Filter:
                     {k: v for k, v in fields.items() if k in struct.fields}
                 )
             except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                self._note(seed, f"{name}.{'.'.join(map(str, first['loc']))}: {first['msg']}")
+                self._note(seed, first_problem(error, name))
                 return None
         failing = broken(self.graph.where, state, self.tokens)
         if failing:
@@ -219,7 +215,7 @@ class Run:
         seeds = hashlib.blake2b(digest_size=16)
         for file in self.files:
             seeds.update(f"{file.name}|{file.stat().st_size}|".encode())
-        models = {name: [s.model, s.weights, _sampling(s)] for name, s in sorted(self.specs.items())}
+        models = {name: [s.model, s.weights, s.sampling.listed()] for name, s in sorted(self.specs.items())}
         return {
             "plan": self.plan.hash,
             "random seed": str(self.options.seed),
@@ -237,7 +233,7 @@ class Run:
             RunError: the disk or every model failed; what was finished is kept.
         """
         began = time.monotonic()
-        if not (self.options.out / "journal.sqlite").exists():
+        if not (self.options.out / JOURNAL_NAME).exists():
             self._see_a_seed()
         journal = Journal.open(self.options.out, self.header())
         try:
@@ -266,14 +262,11 @@ class Run:
         )
         queue: asyncio.Queue[Job | None] = asyncio.Queue(maxsize=1)
         workers = [asyncio.create_task(self._work(queue, models, journal)) for _ in range(width)]
-        attempted = 0
         try:
             for job in jobs(self.files, self.base, self.options, self.filter):
-                attempted += 1
                 if job.row in done:
                     continue
                 if self.stop.is_set():
-                    attempted -= 1
                     break
                 await queue.put(job)
             for _ in workers:
@@ -305,10 +298,7 @@ class Run:
                 await journal.put_outcome(outcome)
             except Interrupted:
                 continue
-            except (InputError, StorageError, ContractBug) as error:
-                self._give_up(error)
-                continue
-            except Exception as error:  # noqa: BLE001 - a bug of ours: raised again by `_go`, once the queue is drained
+            except Exception as error:  # noqa: BLE001 - ends the run: raised again by `_go`, once the queue is drained
                 self._give_up(error)
                 continue
             code = _code(outcome)
@@ -398,11 +388,6 @@ def _code(outcome: Outcome) -> str | None:
     return json.loads(reason)["code"] if reason is not None and outcome.status != "kept" else None
 
 
-def _sampling(spec: ModelSpec) -> list[Any]:
-    s = spec.sampling
-    return [s.temperature, s.top_p, s.max_tokens, list(s.stop), s.seed]
-
-
 def dry_run(plan: Plan, options: RunOptions, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What a run would do, without asking any model: rows, expected calls a node and a model, bindings.
 
@@ -431,7 +416,7 @@ def dry_run(plan: Plan, options: RunOptions, environ: Mapping[str, str] | None =
     return {
         "graph": plan.graph.name,
         "plan": plan.hash,
-        "paths": plan.linked.paths if plan.linked.paths < 2**53 else str(plan.linked.paths),
+        "paths": plan.document["paths"],
         "seed_files": len(files),
         "rows": len(rows),
         "filtered": seeds.filtered,
@@ -458,6 +443,3 @@ def _visited(router: Router, prefix: str, row: int, graph: str) -> list[str]:
         inner = walks.linked.inner.get(name)
         found.extend([full] if inner is None else _visited(router, f"{full}/", row, full))
     return found
-
-
-__all__ = ["Run", "RunOptions", "RunSummary", "SelfJudging", "dry_run"]

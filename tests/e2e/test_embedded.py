@@ -16,13 +16,18 @@ from tests.e2e.test_run import recheck
 ROOT = Path(__file__).parent.parent.parent
 
 
+def quickstart(out: Path, rows: int) -> list[str]:
+    """The README's main command, for fewer rows."""
+    return [
+        sys.executable, "-m", "dataforge", "run", str(ROOT / "graphs" / "quickstart.forge"),
+        "--rows", str(rows), "--out", str(out), "--json",
+    ]  # fmt: skip
+
+
 @pytest.mark.embedded
 def test_quickstart_makes_a_corpus_that_keeps_its_contracts(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [
-        sys.executable, "-m", "dataforge", "run", str(ROOT / "graphs" / "quickstart.forge"),
-        "--rows", "8", "--out", str(out), "--json",
-    ]  # fmt: skip
+    command = quickstart(out, 8)
     first = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert first["attempted"] == 8 == first["kept"] + first["rejected"]
     assert first["kept"] >= 1
@@ -48,10 +53,7 @@ def test_load_dataset_reads_the_corpus(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
     out = tmp_path / "out"
-    command = [
-        sys.executable, "-m", "dataforge", "run", str(ROOT / "graphs" / "quickstart.forge"),
-        "--rows", "4", "--out", str(out), "--json",
-    ]  # fmt: skip
+    command = quickstart(out, 4)
     made = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     loaded = datasets.load_dataset(
         "parquet",

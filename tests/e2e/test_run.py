@@ -363,17 +363,20 @@ def test_walks_of_one_seed_get_samples_of_their_own(tmp_path: Path, server: Mode
     assert len({r.id for r in read_rows(tmp_path / "out")}) == summary.samples
 
 
+def long_run(folder: Path, server: ModelServer, rows: int) -> list[str]:
+    """The command of a run of so many rows, four at once, that all end well: for processes to be killed or stopped."""
+    server.answers = {"^Sort": "fact", "^Fact": "It is so indeed."}
+    file = write_project(folder, STRUCTS + NODES + GRAPH, [{"text": f"seed number {i}"} for i in range(rows)])
+    (folder / "models.toml").write_text(server.models_file())
+    return [
+        sys.executable, "-m", "dataforge", "run", str(file), "--models", str(folder / "models.toml"),
+        "--out", str(folder / "out"), "--concurrency", "4",
+    ]  # fmt: skip
+
+
 def test_killed_run_resumes_without_repeating_a_finished_call(tmp_path: Path) -> None:
     with ModelServer(delay_s=0.05) as server:
-        server.answers = {"^Sort": "fact", "^Fact": "It is so indeed."}
-        file = write_project(
-            tmp_path, STRUCTS + NODES + GRAPH, [{"text": f"seed number {i}"} for i in range(30)]
-        )
-        (tmp_path / "models.toml").write_text(server.models_file())
-        command = [
-            sys.executable, "-m", "dataforge", "run", str(file), "--models", str(tmp_path / "models.toml"),
-            "--out", str(tmp_path / "out"), "--concurrency", "4",
-        ]  # fmt: skip
+        command = long_run(tmp_path, server, 30)
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while server.calls < 25 and process.poll() is None:
             time.sleep(0.02)
@@ -390,15 +393,7 @@ def test_killed_run_resumes_without_repeating_a_finished_call(tmp_path: Path) ->
 
 def test_interrupt_drains_and_says_how_to_go_on(tmp_path: Path) -> None:
     with ModelServer(delay_s=0.05) as server:
-        server.answers = {"^Sort": "fact", "^Fact": "It is so indeed."}
-        file = write_project(
-            tmp_path, STRUCTS + NODES + GRAPH, [{"text": f"seed number {i}"} for i in range(40)]
-        )
-        (tmp_path / "models.toml").write_text(server.models_file())
-        command = [
-            sys.executable, "-m", "dataforge", "run", str(file), "--models", str(tmp_path / "models.toml"),
-            "--out", str(tmp_path / "out"), "--concurrency", "4",
-        ]  # fmt: skip
+        command = long_run(tmp_path, server, 40)
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
         )

@@ -387,7 +387,7 @@ def test_layout_means_nothing() -> None:
 
 
 def test_newlines_of_all_kinds_and_a_byte_order_mark(project: Any) -> None:
-    from dataforge.domain.resolve import Files
+    from dataforge.domain.files import Files
 
     text = 'struct A { b: str }\nnode n { """\n    one\n    two\n  """ takes A }\n'
     for variant in (text, text.replace("\n", "\r\n"), text.replace("\n", "\r")):
