@@ -33,6 +33,7 @@ class ModelServer:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                server.count(body["messages"])  # as it arrives: what waits below is in flight
                 time.sleep(server.delay_s)
                 data = json.dumps(server.reply(body)).encode()
                 self.send_response(200)
@@ -66,12 +67,16 @@ class ModelServer:
     def calls(self) -> int:
         return sum(self.prompts.values())
 
+    def count(self, messages: list[dict[str, Any]]) -> None:
+        """Note a call of the run; a ping is none."""
+        if not _is_ping(messages):
+            with self.lock:
+                self.prompts[json.dumps(messages, sort_keys=True)] += 1
+
     def reply(self, body: dict[str, Any]) -> dict[str, Any]:
         messages = [Message(role=m["role"], content=m["content"]) for m in body["messages"]]
-        if messages[-1].content.startswith("Answer with the word"):
-            return self.completion(body, "yes")  # a ping, which is no call of the run
-        with self.lock:
-            self.prompts[json.dumps(body["messages"], sort_keys=True)] += 1
+        if _is_ping(body["messages"]):
+            return self.completion(body, "yes")
         return self.completion(body, self.text(messages))
 
     def completion(self, body: dict[str, Any], text: str) -> dict[str, Any]:
@@ -119,3 +124,7 @@ class ModelServer:
         self.http.shutdown()
         self.http.server_close()
         self.thread.join()
+
+
+def _is_ping(messages: list[dict[str, Any]]) -> bool:
+    return str(messages[-1]["content"]).startswith("Answer with the word")
