@@ -214,7 +214,9 @@ class Run:
         """What must be the same for a second start to go on with the first one's rows."""
         seeds = hashlib.blake2b(digest_size=16)
         for file in self.files:
-            seeds.update(f"{file.name}|{file.stat().st_size}|".encode())
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            seeds.update(f"{file.name}|{content}|".encode())
         models = {name: [s.model, s.weights, s.sampling.listed()] for name, s in sorted(self.specs.items())}
         return {
             "plan": self.plan.hash,

@@ -345,6 +345,18 @@ def test_another_plan_may_not_use_the_directory(tmp_path: Path, server: ModelSer
     assert error.value.code == "R020"
 
 
+def test_seeds_that_changed_may_not_go_on_with_the_old_ones_rows(tmp_path: Path, server: ModelServer) -> None:
+    plan = compile_program(write_project(tmp_path, STRUCTS + NODES + GRAPH, SEEDS))
+    go(plan, tmp_path / "out", server)
+    seeds = tmp_path / "seeds.jsonl"
+    changed = seeds.read_text().replace("water is wet", "water is hot")
+    assert len(changed) == seeds.stat().st_size, "as long as before: only the content tells"
+    seeds.write_text(changed)
+    with pytest.raises(OutputError, match="seed files") as error:
+        go(plan, tmp_path / "out", server)
+    assert error.value.code == "R020"
+
+
 def test_an_endpoint_that_is_down_is_said_at_once(tmp_path: Path) -> None:
     plan = compile_program(write_project(tmp_path, STRUCTS + NODES + GRAPH, SEEDS))
     with ModelServer() as gone:
