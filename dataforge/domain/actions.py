@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from dataforge.domain.conditions import Box, Expr, Term
 from dataforge.domain.structs import StructType
 from dataforge.domain.templates import Template
@@ -235,3 +237,47 @@ class Graph:
                 found[name] = member
                 found.update({f"{name}/{inner}": graph for inner, graph in member.graphs().items()})
         return found
+
+
+# ---- examples
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's answer as an example writes it down."""
+
+    text: str
+    reasoning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedRejection:
+    """That the row is rejected, for a reason whose code or message contains this text."""
+
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One case of a node or graph.
+
+    Attributes:
+        name: name of the node or graph in its file.
+        given: the structs at the beginning, by canonical name.
+        replies: what each model answers, in the order in which it is asked.
+        walk: names of the nodes of the walk that it takes, where a graph has several.
+        expect: what must hold at the end.
+        reject: where the row is to be rejected instead.
+    """
+
+    name: str
+    doc: str
+    subject: Node | Graph
+    given: Mapping[str, BaseModel]
+    replies: Mapping[str, tuple[Reply, ...]]
+    walk: tuple[str, ...] | None
+    expect: Expr
+    reject: ExpectedRejection | None
+    source: Source = field(repr=False)
+    span: Span
+    spans: Mapping[str, Span] = field(repr=False, default_factory=dict)

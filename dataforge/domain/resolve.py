@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import Terms, TooManyAlternatives, boxes
+from dataforge.domain.examples import ExampleResolver
 from dataforge.domain.expressions import Predicate
 from dataforge.domain.files import Files, UnreadableFile
 from dataforge.domain.graphs import GraphResolver
@@ -42,6 +43,7 @@ class Program:
         models, lists: those that its nodes use, by name.
         terms: the table of terms.
         files: texts of the files that were read, by path relative to the project's root.
+        examples: the cases that the main file writes down.
         modules: content hashes of the project's Python modules that it uses, by path likewise.
         folder: the folder of the file that declares the graph, for seeds.
     """
@@ -53,12 +55,21 @@ class Program:
     lists: Mapping[str, a.EntryList]
     terms: Terms
     files: Mapping[str, str]
+    examples: tuple[a.Example, ...]
     modules: Mapping[str, str]
     folder: Path
 
 
 @dataclass
-class _Loader:
+class Loader:
+    """Loads files, each once, and keeps what their names mean.
+
+    Attributes:
+        scopes: for each file, by path relative to the project's root, the names in it.
+        structs: every struct, by canonical name.
+        used_graphs: graphs that another graph uses.
+    """
+
     project: Project
     files: Files
     python: PythonImports
@@ -68,6 +79,10 @@ class _Loader:
     structs: dict[str, StructType] = field(default_factory=dict)
     models: dict[type[BaseModel], StructType] = field(default_factory=dict)
     used_graphs: set[a.Graph] = field(default_factory=set)
+
+    def scope_of(self, path: Path) -> FileScope:
+        """The names of a file that was loaded."""
+        return self.scopes[self.files.relative(path)]
 
     def load(self, path: Path, chain: tuple[str, ...]) -> FileScope:
         """Load and resolve one file and what it imports.
@@ -219,6 +234,8 @@ class _Loader:
             else:
                 scope.lost(action.name.text, action.name.span)
         self._declare_graphs(_of(file, s.GraphDecl), around)
+        found = [ExampleResolver(case, around).resolve() for case in _of(file, s.ExampleDecl)]
+        scope.examples = tuple(example for example in found if example is not None)
 
     def _declare_structs(self, declared: list[s.StructDecl], scope: FileScope) -> None:
         names = {d.name.text for d in declared}
@@ -507,15 +524,10 @@ def load_program(
         python: whether Python modules may be imported.
         overlay: texts that stand in for files, by path relative to the project's root.
     """
-    files = Files(project.root, overlay or {})
-    loader = _Loader(
-        project, files, PythonImports(project.root, project.allow_python, enabled=python), report
-    )
-    try:
-        scope = loader.load(path, ())
-    except UnreadableFile as error:
-        report.error(error.code, str(error), Source(str(path), ""), Span(0, 0), error.help)
+    loader = load_files(path, project, report, python=python, overlay=overlay)
+    if loader is None:
         return None
+    scope, files = loader.scope_of(path), loader.files
     chosen = _main_graph(scope, loader, graph)
     if report.has_errors or chosen is None:
         return None
@@ -555,12 +567,37 @@ def load_program(
         lists=dict(sorted(lists.items())),
         terms=loader.terms,
         files=dict(sorted(files.read.items())),
+        examples=scope.examples,
         modules=loader.python.digests(),
         folder=(project.root / chosen.source.path).parent,
     )
 
 
-def _main_graph(scope: FileScope, loader: _Loader, name: str | None) -> a.Graph | None:
+def load_files(
+    path: Path,
+    project: Project,
+    report: Report,
+    *,
+    python: bool = True,
+    overlay: Mapping[str, str] | None = None,
+) -> Loader | None:
+    """Load a file and all that it imports, whether it has a graph or not; None where it cannot be read.
+
+    What is wrong goes to the report, and what could be resolved is in the loader's scopes. The arguments are those of
+    `load_program`.
+    """
+    files = Files(project.root, overlay or {})
+    python_imports = PythonImports(project.root, project.allow_python, enabled=python)
+    loader = Loader(project, files, python_imports, report)
+    try:
+        loader.load(path, ())
+    except UnreadableFile as error:
+        report.error(error.code, str(error), Source(str(path), ""), Span(0, 0), error.help)
+        return None
+    return loader
+
+
+def _main_graph(scope: FileScope, loader: Loader, name: str | None) -> a.Graph | None:
     graphs = {n: e for n, e in scope.entities.items() if isinstance(e, a.Graph)}
     broken = list(scope.broken)
     if name is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dataforge.domain.actions import EntryList, Graph, Model, Node, Rubric
+from dataforge.domain.actions import EntryList, Example, Graph, Model, Node, Rubric
 from dataforge.domain.expressions import Predicate
 from dataforge.domain.structs import StructType
 from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean
@@ -34,6 +34,7 @@ class FileScope:
     used: set[str] = field(default_factory=set)
     structs: dict[str, StructType] = field(default_factory=dict)
     """Those of `entities` that are structs: what templates may name."""
+    examples: tuple[Example, ...] = ()
 
     def __post_init__(self) -> None:
         self.structs.update({name: e for name, e in self.entities.items() if isinstance(e, StructType)})

@@ -307,6 +307,38 @@ class Builder:
     def turn(self, c: list[Any]) -> s.Turn:
         return s.Turn(c[0].value, c[1], c[2])
 
+    # -- examples
+
+    def example(self, c: list[Any]) -> s.ExampleDecl:
+        return s.ExampleDecl(self._name(c[0]), c[1], tuple(c[2:]))
+
+    def given(self, c: list[Any]) -> s.Given:
+        return s.Given(self._name(c[0]), tuple(c[1:]))
+
+    def given_field(self, c: list[Any]) -> s.GivenField:
+        name = self._name(c[0])
+        field = s.GivenField(name, c[1])
+        self._note_depth(field, self._depth(c[1]))
+        return field
+
+    def given_object(self, c: list[Any]) -> tuple[s.GivenField, ...]:
+        fields = tuple(c)
+        if not fields or self._nested(fields, fields, fields[0].name.span) is fields:
+            return fields
+        return ()  # nested too deep, which is reported
+
+    def says(self, c: list[Any]) -> s.Says:
+        return s.Says(self._name(c[0]), c[1], c[2])
+
+    def example_walk(self, c: list[Any]) -> s.ExampleWalk:
+        return s.ExampleWalk(c[0])
+
+    def expect(self, c: list[Any]) -> s.Expect:
+        return s.Expect(c[0])
+
+    def expect_reject(self, c: list[Any]) -> s.ExpectReject:
+        return s.ExpectReject(self.lit_string(c[1:]) if c[1] is not None else None, self._span(c[0]))
+
     # -- conditions
 
     def conds(self, c: list[Any]) -> tuple[Any, ...]:

@@ -75,7 +75,7 @@ def _parse_text(source: Source, text: str, base: int, report: Report) -> s.File:
 _TEXT = r'"""(?s:.*?)"""|"(?:\\.|[^"\\\n])*"'
 _ITEM = (
     r"(?:from[ \t]+(?:\"[^\"\n]*\"|[\w.]+)[ \t]+import\b|forge[ \t]+\d"
-    r"|(?:struct|generator|list|rubric|predicate|node|graph)[ \t]+\w"
+    r"|(?:struct|generator|list|rubric|predicate|node|graph|example)[ \t]+\w"
     # A judge with a rubric is a clause of a node, wherever on its line it stands.
     rf"|judge[ \t]+\w++(?!\s*\{{(?:{_TEXT}|[^\"}}])*?\brubric\b))"
 )

@@ -443,7 +443,79 @@ class GraphDecl:
     clauses: tuple[GraphClause, ...]
 
 
-Item = Import | StructDecl | ModelDecl | ListDecl | RubricDecl | PredicateDecl | NodeDecl | GraphDecl
+# ---- examples
+
+
+@dataclass(frozen=True, slots=True)
+class GivenField:
+    """One field of a given struct; a tuple is a struct inside it."""
+
+    name: Name
+    value: Literal | tuple[GivenField, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A struct that is there when the example begins."""
+
+    struct: Name
+    fields: tuple[GivenField, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """What a model answers, the next time that it is asked."""
+
+    model: Name
+    text: Text
+    reasoning: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleWalk:
+    """Which walk of a graph the example takes, by the names of its nodes."""
+
+    names: tuple[Name, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What must hold at the end."""
+
+    items: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectReject:
+    """That the row is rejected; `reason` is part of its code or message."""
+
+    reason: Literal | None = None
+    span: Span = _span()
+
+
+ExampleClause = Given | Says | ExampleWalk | Expect | ExpectReject
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleDecl:
+    """One case of a node or graph, with the models' answers written down; several may have one name."""
+
+    name: Name
+    doc: str | None
+    clauses: tuple[ExampleClause, ...]
+
+
+Item = (
+    Import
+    | StructDecl
+    | ModelDecl
+    | ListDecl
+    | RubricDecl
+    | PredicateDecl
+    | NodeDecl
+    | GraphDecl
+    | ExampleDecl
+)
 
 
 @dataclass(frozen=True, slots=True)
