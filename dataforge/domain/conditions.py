@@ -46,6 +46,26 @@ State = Mapping[str, BaseModel]
 # ---- terms
 
 
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """A text matches a pattern somewhere."""
+
+    term: Term
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two terms compared: `==`, `!=`, `<` or `<=`."""
+
+    left: Term
+    op: str
+    right: Term
+
+
+Relation = Matches | Compared
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Term:
     """Something whose value conditions speak of; the same term is the same object within a `Terms` table.
@@ -58,6 +78,7 @@ class Term:
         universe: values it can have when it is present.
         optional: whether it can be absent though its struct is there.
         opaque: for opaque terms, how to find the value on a real state.
+        relation: for opaque terms, what is related: what generates states needs it, the planner does not.
     """
 
     text: str
@@ -68,6 +89,7 @@ class Term:
     universe: Values = PRESENT
     optional: bool = False
     opaque: Callable[[State, TokenCounter], bool] | None = field(default=None, repr=False)
+    relation: Relation | None = field(default=None, repr=False)
 
     @property
     def is_struct(self) -> bool:
@@ -134,9 +156,16 @@ class Terms:
         )
 
     def opaque(
-        self, text: str, structs: tuple[str, ...], test: Callable[[State, TokenCounter], bool]
+        self,
+        text: str,
+        structs: tuple[str, ...],
+        test: Callable[[State, TokenCounter], bool],
+        relation: Relation | None = None,
     ) -> Term:
-        return self._intern(text, lambda: Term(text, structs, universe=symbols([True, False]), opaque=test))
+        either = symbols([True, False])
+        return self._intern(
+            text, lambda: Term(text, structs, universe=either, opaque=test, relation=relation)
+        )
 
     def _intern(self, text: str, make: Callable[[], Term]) -> Term:
         term = self.by_text.get(text)

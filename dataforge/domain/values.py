@@ -138,6 +138,8 @@ class Symbols:
     def __contains__(self, value: object) -> bool:
         if value is None:
             return self.absent
+        if not self.items:
+            return self.cofinite  # without a look at the value: lists and structs, of which `has` asks, have no hash
         return (value in self.items) != self.cofinite
 
     def __and__(self, other: Symbols) -> Symbols:
