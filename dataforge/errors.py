@@ -12,6 +12,7 @@
     │   │   ├── RateLimitError     the endpoint asks us to slow down (HTTP 429, 503 with Retry-After)
     │   │   ├── TransientError     may go away by itself: resets, time-outs, HTTP 5xx, bodies that are no JSON
     │   │   └── PermanentError     will not go away: bad key, unknown model, prompt too long
+    │   ├── FunctionFailed         a Python function of the user's raised something other than `Reject`
     │   ├── StorageError           the disk refused: full, read-only, failing
     │   └── ContractBug            a linked edge whose precondition failed: our bug, never the user's
     └── Interrupted                stopped by the user; the same command resumes; exit code 3
@@ -123,6 +124,12 @@ class PermanentError(ModelError):
     """A failure that another attempt would only repeat."""
 
     default_code = "R008"
+
+
+class FunctionFailed(RunError):
+    """A `call` function or a predicate raised something other than `Reject`: its author must see it."""
+
+    default_code = "R108"
 
 
 class StorageError(RunError):

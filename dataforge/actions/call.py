@@ -10,13 +10,7 @@ from pydantic import BaseModel, ValidationError
 from dataforge.actions.context import Broken, Draft, Rejected
 from dataforge.domain import actions as a
 from dataforge.domain.structs import StructType, fields_of
-from dataforge.errors import Reject, RunError
-
-
-class CallFailed(RunError):
-    """A `call` function raised something other than `Reject`: its author must see it."""
-
-    default_code = "R108"
+from dataforge.errors import FunctionFailed, Reject
 
 
 async def perform(step: a.Call, draft: Draft) -> None:
@@ -24,7 +18,7 @@ async def perform(step: a.Call, draft: Draft) -> None:
 
     Raises:
         Rejected: where the function raised `Reject`.
-        CallFailed: where it raised anything else.
+        FunctionFailed: where it raised anything else.
         Broken: where it returned something other than what the node gives.
     """
     arguments = {parameter: draft.context.state[struct] for parameter, struct in step.parameters.items()}
@@ -35,7 +29,7 @@ async def perform(step: a.Call, draft: Draft) -> None:
         raise Rejected(draft.name, "R104", rejection.reason) from rejection
     except Exception as error:
         # Foreign code: whatever it raises is reported with its name, and the row counts as failed.
-        raise CallFailed(
+        raise FunctionFailed(
             f"`{step.target}` raised {type(error).__name__}: {error}",
             help="mend the function and choose another --out, or have it raise Reject(reason)",
         ) from error

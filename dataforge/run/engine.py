@@ -21,7 +21,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dataforge.actions.call import CallFailed
 from dataforge.actions.context import Rejected, RowContext
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import broken
@@ -337,7 +336,7 @@ class Run:
         )
         try:
             arrived, refused = await self.router.travel(context)
-        except (ModelError, CallFailed) as error:
+        except (ModelError, FunctionFailed) as error:
             reason = Reason(stage="run", code=error.code, message=error.message)
             return Outcome(
                 job.row, job.seed.id, "failed", (self.samples.rejected(job.seed, context, [], (), reason),)

@@ -110,7 +110,10 @@ class Rules:
                     self.structs[term.structs[0]] = not values.absent
             elif term.opaque is None:
                 self._narrow(term, values)
-        for term, values in box.items():  # after what is said of single terms: a relation with null does not hold
+        for (
+            term,
+            values,
+        ) in box.items():  # after what is said of single terms: a relation with null does not hold
             if term.opaque is not None:
                 relations.extend(self._opaque(term, values))
         if relations:

@@ -265,7 +265,8 @@ def _free_words(shape: _Shape, count: int, breaks: int, chooser: Chooser) -> lis
     c_least, c_most = shape.chars
     budget = None if c_most is None else c_most - breaks
     start = chooser.integer(0, len(WORDS) - 1)
-    found = [WORDS[(start + i) % len(WORDS)] for i in range(count)]
+    kinds = chooser.integer(1, min(count, len(WORDS)))
+    found = [WORDS[(start + i % kinds) % len(WORDS)] for i in range(count)]
     total = sum(map(len, found))
     if budget is not None and total > budget:
         # Too long: one letter each, and the rest of the budget to the first word.

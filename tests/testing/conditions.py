@@ -235,9 +235,7 @@ def _relation(state: dict[str, BaseModel], rng: random.Random) -> str:
     ordered = not isinstance(a, str | bool)
     true = [op for op, good in (("==", a == b), ("!=", a != b)) if good]
     if ordered:
-        true += [
-            op for op, good in (("<", a < b), ("<=", a <= b), (">", a > b), (">=", a >= b)) if good
-        ]
+        true += [op for op, good in (("<", a < b), ("<=", a <= b), (">", a > b), (">=", a >= b)) if good]
     return f"{left} {rng.choice(true)} {right}"
 
 

@@ -1,0 +1,161 @@
+"""Examples: the cases that a file writes down, run with the answers that it gives to the models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from dataforge.domain import actions as a
+from dataforge.domain.conditions import broken
+from dataforge.domain.measures import simple_tokens
+from dataforge.models.client import ChatReply, ChatRequest
+from dataforge.plan.linked import Linked
+from dataforge.testing.findings import Finding, dumped
+from dataforge.testing.harness import Bench, Outcome, State
+
+MOST_WALKS = 1_000
+
+
+class _NoAnswer(Exception):
+    """The example has no further answer for a model."""
+
+
+def run_example(example: a.Example, linked: Linked | None) -> Finding:
+    """Run one example.
+
+    Args:
+        example: the example.
+        linked: the linked graph, where the example is of a graph.
+    """
+    said = {model: iter(replies) for model, replies in example.replies.items()}
+
+    def answer(model: a.Model, request: ChatRequest, purpose: Any) -> ChatReply:
+        reply = next(said.get(model.name, iter(())), None)
+        if reply is None:
+            raise _NoAnswer(
+                f"`{model.name}` is asked once more, and the example has no further answer for it"
+            )
+        return ChatReply(text=reply.text, reasoning=reply.reasoning, model=model.name)
+
+    def finding(verdict: Any, message: str = "", outcome: Outcome | None = None, part: str = "") -> Finding:
+        after = outcome.states[0] if outcome is not None and outcome.states else None
+        return Finding(
+            f"example {example.name}",
+            "example",
+            verdict,
+            message,
+            dumped(after) if after is not None else None,
+            tuple(outcome.said) if outcome is not None else (),
+            None,
+            example.source,
+            example.spans.get(part, example.span),
+            1,
+        )
+
+    given: State = dict(example.given)
+    conditions = example.subject.pre if isinstance(example.subject, a.Node) else example.subject.where
+    failing = broken(conditions, given, simple_tokens)
+    if failing:
+        return finding("failed", f"what is given breaks the precondition: {'; '.join(failing)}")
+    with Bench() as bench:
+        if isinstance(example.subject, a.Node):
+            outcome = bench.run(example.subject, example.name, given, answer)
+        else:
+            assert linked is not None
+            ways = walks_by_name(linked, example.walk)
+            if len(ways) != 1:
+                return finding("failed", _which_walk(example, linked, len(ways)), part="walk")
+            outcome = _walk(bench, ways[0], given, answer)
+    if outcome.error is not None:
+        return finding("failed", _error(outcome.error), outcome)
+    if example.reject is not None:
+        if outcome.rejected is None:
+            return finding("failed", "it was to be rejected, and was accepted", outcome, "reject")
+        reason = f"{outcome.rejected.code}: {outcome.rejected.message}"
+        if example.reject.reason not in reason:
+            return finding("failed", f"it was rejected for another reason: {reason}", outcome, "reject")
+    elif outcome.rejected is not None:
+        reason = f"{outcome.rejected.code}: {outcome.rejected.message}"
+        return finding("failed", f"`{outcome.rejected.node}` rejected it: {reason}", outcome)
+    for after in outcome.states:
+        wrong = broken(example.expect, after, simple_tokens)
+        if wrong:
+            return finding("failed", "; ".join(wrong), outcome, "expect")
+    unsaid = [model for model, replies in said.items() if next(replies, None) is not None]
+    if unsaid:
+        return finding("failed", f"`{unsaid[0]}` was not asked for all of its answers", outcome)
+    return finding("passed")
+
+
+def walks_by_name(linked: Linked, names: tuple[str, ...] | None) -> list[list[tuple[str, a.Node]]]:
+    """The walks that visit nodes of these names in this order, at most two; any walk where no names are given."""
+    found: list[list[tuple[str, a.Node]]] = []
+    _search(linked, names, [], found)
+    return found
+
+
+def _search(
+    linked: Linked,
+    names: tuple[str, ...] | None,
+    done: list[tuple[str, a.Node]],
+    found: list[list[tuple[str, a.Node]]],
+) -> None:
+    for way in _ways(linked, "", names):
+        if names is None or len(way) == len(names):
+            if way not in found:
+                found.append(way)
+            if len(found) > 1:
+                return
+
+
+def _ways(linked: Linked, prefix: str, names: tuple[str, ...] | None) -> Any:
+    """Walks through a linked graph that agree with the names as far as they go, inner graphs walked through."""
+    stack: list[tuple[int, list[tuple[str, a.Node]]]] = [(linked.source, [])]
+    while stack:
+        state, way = stack.pop()
+        if state in linked.goals:
+            yield way
+        for step in reversed(linked.steps[state]):
+            action = linked.actions[step.action]
+            rest = None if names is None else names[len(way) :]
+            if isinstance(action.member, a.Node):
+                if rest is not None and not (rest and rest[0] in (action.member.name, action.name)):
+                    continue
+                longer = [[(prefix + action.name, action.member)]]
+            else:
+                longer = list(_ways(linked.inner[action.name], f"{prefix}{action.name}/", rest))
+            for after in dict.fromkeys(x for x in step.after if x is not None):
+                stack.extend((after, way + more) for more in longer)
+
+
+def _walk(
+    bench: Bench, way: list[tuple[str, a.Node]], given: Mapping[str, BaseModel], answer: Any
+) -> Outcome:
+    whole = Outcome(states=[dict(given)])
+    for name, node in way:
+        after: list[State] = []
+        for state in whole.states:
+            outcome = bench.run(node, name, state, answer)
+            whole.said.extend(outcome.said)
+            if outcome.error is not None or outcome.rejected is not None:
+                whole.error, whole.rejected = outcome.error, outcome.rejected
+                return whole
+            after.extend(outcome.states)
+        whole.states = after
+    return whole
+
+
+def _which_walk(example: a.Example, linked: Linked, ways: int) -> str:
+    if not ways:
+        return (
+            "no walk of the graph visits just these nodes in this order" if example.walk else "it has no walk"
+        )
+    if example.walk:
+        return "more than one walk visits these nodes in this order"
+    return f"`{example.name}` has {linked.paths:,} walks: say which with `walk NODE, NODE`"
+
+
+def _error(error: Exception) -> str:
+    return str(error) if isinstance(error, _NoAnswer) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,136 @@
+"""One node on one state, with written answers in the place of models: what contract tests and examples run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from dataforge.actions.context import ModelCaller, Purpose, Rejected, RowContext
+from dataforge.actions.node import run_node
+from dataforge.domain import actions as a
+from dataforge.domain.measures import simple_tokens
+from dataforge.models.client import ChatReply, ChatRequest
+
+State = dict[str, BaseModel]
+Answer = Callable[[a.Model, ChatRequest, Purpose], ChatReply]
+
+
+@dataclass
+class Outcome:
+    """What came of a node: states, or a rejection, or an exception that should not have been.
+
+    `said` are the answers that the models gave, in order, as (model, text).
+    """
+
+    states: list[State] = field(default_factory=list)
+    rejected: Rejected | None = None
+    error: Exception | None = None
+    said: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Bench:
+    """Runs nodes; a context manager, since `call` functions run in threads of an event loop."""
+
+    def __enter__(self) -> Bench:
+        self._runner = asyncio.Runner()
+        self._runner.__enter__()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._runner.close()
+
+    def run(self, node: a.Node, name: str, state: Mapping[str, BaseModel], answer: Answer) -> Outcome:
+        """Run a node on a state.
+
+        Args:
+            node: the node.
+            name: its name, for messages.
+            state: the state, which is not copied: whatever the node does to it is the caller's to see.
+            answer: what models say.
+        """
+        outcome = Outcome()
+        context = row_context(state, answer, outcome)
+        try:
+            after = self._runner.run(run_node(node, name, context))
+        except Rejected as rejected:
+            outcome.rejected = rejected
+        except Exception as error:  # noqa: BLE001 - finding those is what the bench is for
+            outcome.error = error
+        else:
+            outcome.states = [dict(c.state) for c in after]
+        return outcome
+
+
+def row_context(state: Mapping[str, BaseModel], answer: Answer, outcome: Outcome) -> RowContext:
+    """A row whose models say what `answer` says."""
+
+    async def call_model(model: a.Model, request: ChatRequest, node: str, purpose: Purpose) -> ChatReply:
+        reply = answer(model, request, purpose)
+        outcome.said.append((model.name, reply.text))
+        return reply
+
+    caller: ModelCaller = call_model
+    return RowContext(0, 0, caller, simple_tokens, random.Random, dict(state))
+
+
+def cooperative(node: a.Node, after: Mapping[str, BaseModel], low_marks: bool = False) -> Answer:
+    """Models that say just what leads to a wanted state.
+
+    Args:
+        node: the node that asks.
+        after: the wanted state; its given structs' fields are what generators say.
+        low_marks: whether judges give the lowest scores instead of the highest.
+    """
+    asks = [step for step in node.steps if isinstance(step, a.Ask)]
+    judges = [step for step in node.steps if isinstance(step, a.Judge)]
+
+    def answer(model: a.Model, request: ChatRequest, purpose: Purpose) -> ChatReply:
+        if purpose == "judge":
+            return ChatReply(text=_verdict(judges, request, low_marks), model=model.name)
+        step = _asking(asks, request)
+        return ChatReply(text=_saying(step, node, after), model=model.name)
+
+    return answer
+
+
+def _asking(asks: list[a.Ask], request: ChatRequest) -> a.Ask:
+    """The step that a request comes from, which requests do not say: the one whose prompt it looks most like."""
+    if len(asks) == 1:
+        return asks[0]
+    first = next((m.content for m in request.messages if m.role == "user"), "")
+
+    def likeness(step: a.Ask) -> int:
+        return sum(word in first for word in step.prompt.text.split() if "{" not in word and "}" not in word)
+
+    return max(asks, key=likeness)
+
+
+def _saying(step: a.Ask, node: a.Node, after: Mapping[str, BaseModel]) -> str:
+    count = node.many[0] if node.many is not None else 0
+    if step.json is not None:
+        data = after[step.json.name].model_dump(mode="json")
+        return json.dumps({"items": [data] * count} if count else data)
+    assert step.into is not None
+    value = getattr(after[step.into[0]], step.into[1])
+    value = getattr(value, "value", value)
+    if count:
+        return json.dumps({"items": [value] * count})
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _verdict(judges: list[a.Judge], request: ChatRequest, low_marks: bool) -> str:
+    asked = str(request.schema)
+    step = next((j for j in judges if all(repr(c.name) in asked for c in j.rubric.criteria)), judges[0])
+    return json.dumps(
+        {
+            "criteria": [
+                {"criterion": c.name, "reason": "as it is", "score": c.low if low_marks else c.high}
+                for c in step.rubric.criteria
+            ]
+        }
+    )
