@@ -29,6 +29,9 @@ def compile_(
     python: bool = typer.Option(
         True, "--python/--no-python", help="Whether the file may import Python modules."
     ),
+    watch: bool = typer.Option(
+        False, "--watch", help="Compile again whenever a file that the program reads changes."
+    ),
 ) -> None:
     """Check a program, link its graph, and show the plan.
 
@@ -36,10 +39,14 @@ def compile_(
 
     With `--no-python` the file can name no Python module, so that a stranger's file can be read safely.
     """
-    from dataforge.plan.artifact import open_plan
-
     if output is not None:
         _check_writable(output)
+    if watch:
+        from dataforge.cli._watch import compile_on_change
+
+        compile_on_change(file, python=python)
+    from dataforge.plan.artifact import open_plan
+
     plan = open_plan(file, graph=graph, python=python)
     show_warnings(plan)
     if output is not None:
@@ -127,14 +134,6 @@ def _show(plan: Plan) -> None:
 
 
 def _count(number: int, one: str, many: str = "") -> str:
+    from dataforge.plan.draw.counts import short_count
+
     return f"{short_count(number)} {one if number == 1 else many or one + 's'}"
-
-
-def short_count(number: int) -> str:
-    """A count for people: exact while it is short."""
-    if number < 10**9:
-        return f"{number:,}"
-    digits = number.bit_length() * 30103 // 100000  # of 10, at most one too few
-    if digits < 300:
-        return f"{number:.3e}"
-    return f"1e{digits}"

@@ -30,6 +30,8 @@ class Files:
     root: Path
     overlay: Mapping[str, str] = field(default_factory=dict)
     read: dict[str, str] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    """Every file that was asked for, whether it could be read or not: what `compile --watch` looks at."""
 
     def relative(self, path: Path) -> str:
         """The path as messages and plans show it.
@@ -55,6 +57,7 @@ class Files:
         name = self.relative(path)
         if not name.isprintable():
             raise UnreadableFile("F005", f"the file name {name!a} is no text", "rename the file")
+        self.asked.add(name)
         text = self.overlay.get(name)
         if text is None:
             try:
