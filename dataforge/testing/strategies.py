@@ -195,8 +195,11 @@ class _Maker:
 
 def _instance(struct: StructType, path: Path, rules: Rules, chooser: Chooser) -> BaseModel:
     values: dict[str, Any] = {}
+    plain = not perhaps(chooser)
     for name, spec in struct.fields.items():
         where = (*path, name)
+        if plain and not spec.required and where not in rules.of and not rules.below(where):
+            continue  # nothing is asked of it: half of the states leave it to its default
         if spec.type.base == "any" or (spec.type.item is not None and spec.type.item.base == "any"):
             value = _foreign_value(struct, spec, rules.at(where), chooser)
         else:
