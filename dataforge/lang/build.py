@@ -266,6 +266,9 @@ class Builder:
     def setting_score(self, c: list[Any]) -> s.Setting:
         return self._keyword_setting("score", c[0])
 
+    def setting_reasoning(self, c: list[Any]) -> s.Setting:
+        return self._keyword_setting("reasoning", c[0])
+
     def setting_literal(self, c: list[Any]) -> s.Setting:
         name = self._name(c[0])
         return s.Setting(name, c[1], Span(name.span.start, c[1].span.end))
