@@ -26,6 +26,7 @@ from dataforge.domain import actions as a
 from dataforge.domain.conditions import broken
 from dataforge.domain.structs import first_problem
 from dataforge.errors import (
+    FunctionFailed,
     Interrupted,
     ModelError,
     RunError,

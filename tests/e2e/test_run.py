@@ -305,6 +305,16 @@ def test_a_failing_function_loses_the_row_and_only_that(tmp_path: Path, server: 
     assert again.calls == 0, "and its model calls are not made twice"
 
 
+def test_a_failing_predicate_loses_the_row_and_only_that(tmp_path: Path, server: ModelServer) -> None:
+    nodes = 'predicate calm(Note) = "functions:calm"\n' + NODES.replace(
+        "words(Note.text) >= 2\n", "calm(Note)\n"
+    )
+    functions = FUNCTIONS + "\ndef calm(note):\n    return 1 / (len(note.text) - len(note.text))\n"
+    plan = compile_program(write_project(tmp_path, STRUCTS + nodes + GRAPH, SEEDS[:3], functions))
+    summary = go(plan, tmp_path / "out", server)
+    assert (summary.kept, summary.rejected, summary.failed_by) == (1, 1, {"R108": 1})
+
+
 def test_a_mended_function_does_not_go_on_with_the_old_ones_rows(tmp_path: Path, server: ModelServer) -> None:
     broken_one = FUNCTIONS.replace('return {"text"', '1 / 0\n    return {"text"')
     plan = compile_program(write_project(tmp_path, STRUCTS + NODES + GRAPH, SEEDS[:3], broken_one))
