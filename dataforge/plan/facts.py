@@ -327,7 +327,7 @@ class Facts:
         for box in options:
             here = intersection(values, box[term]) if term in box else values
             if (term.structs[0], term.path[0]) in constants and len(term.path) == 1:
-                here = intersection(here, _exactly(term, constants[term.structs[0], term.path[0]]))
+                here = intersection(here, exactly(term, constants[term.structs[0], term.path[0]]))
             found.update(dict.fromkeys(here.listed(MAX_LISTED) or ()))
         return sorted(found, key=lambda v: (type(v).__name__, v))
 
@@ -357,7 +357,7 @@ class Facts:
                 if in_box:
                     values = intersection(values, box[term])
                 if constant:
-                    values = _with_constant(term, constants[struct, term.path[0]], values)
+                    values = with_constant(term, constants[struct, term.path[0]], values)
                 known = self.terms[term]
                 t, f = known.known(values)
                 true = true & ~known.mask | t
@@ -445,13 +445,13 @@ def bits_of(mask: int) -> list[int]:
     return found
 
 
-def _exactly(term: Term, value: Any) -> Values:
+def exactly(term: Term, value: Any) -> Values:
     if term.sort == "number":
         return points([value], integer=term.integer)
     return symbols([value])
 
 
-def _with_constant(term: Term, value: Any, values: Values) -> Values:
+def with_constant(term: Term, value: Any, values: Values) -> Values:
     """Narrow a term's values by its field being this constant."""
     if value is None:
         return intersection(values, ~values.present())
@@ -465,11 +465,11 @@ def _with_constant(term: Term, value: Any, values: Values) -> Values:
             if isinstance(value, str)
             else values
         )
-    return intersection(values, _exactly(term, value)) if term.sort != "other" else values.present()
+    return intersection(values, exactly(term, value)) if term.sort != "other" else values.present()
 
 
 def _narrow(box: Box, term: Term, value: Any) -> Box | None:
-    here = _exactly(term, value)
+    here = exactly(term, value)
     if term in box:
         here = intersection(here, box[term])
         if here.empty:

@@ -15,7 +15,7 @@ from dataforge.domain.conditions import MAX_ALTERNATIVES, Terms
 from dataforge.domain.structs import StructType
 from dataforge.lang.diagnostics import Report, listing
 from dataforge.plan.facts import Effect, Facts, Knowledge, Requirement, bits_of, common, hashable
-from dataforge.plan.linked import SOURCE, TARGET, Linked, Step
+from dataforge.plan.linked import SOURCE, TARGET, Explored, Linked, Step
 
 MAX_STATES = 200_000
 
@@ -42,6 +42,14 @@ def link(
                 inner[name] = found
     done[graph] = None if failed else _Linker(Facts(graph, terms, structs), report, inner).link()
     return done[graph]
+
+
+def explore(
+    graph: a.Graph, terms: Terms, structs: Mapping[str, StructType], report: Report
+) -> Explored | None:
+    """Every state that a graph's walks come to, cut or not, whether it links or not; None after reports."""
+    linker = _Linker(Facts(graph, terms, structs), report, {})
+    return linker.explored() if linker.explore() else None
 
 
 def _check_single(graph: a.Graph, name: str, inner: Linked, report: Report) -> bool:
@@ -100,7 +108,7 @@ class _Linker:
         self._first_phase()
 
     def link(self) -> Linked | None:
-        if not self._explore():
+        if not self.explore():
             return None
         reaching = self._reaching()
         if 0 not in reaching:
@@ -123,6 +131,19 @@ class _Linker:
             self.inner,
         )
         return linked if self._check_target(linked) else None
+
+    def explored(self) -> Explored:
+        return Explored(
+            self.graph,
+            self.facts,
+            self.actions,
+            tuple(self.knowledge),
+            tuple(tuple(steps) for steps in self.steps),
+            frozenset(self.goals),
+            frozenset(self._reaching()),
+            frozenset(self.impossible),
+            tuple(self.depth_of),
+        )
 
     # ---- which actions a state allows
 
@@ -277,7 +298,8 @@ class _Linker:
             self.steps.append([])
         return number
 
-    def _explore(self) -> bool:
+    def explore(self) -> bool:
+        """Find every state; False after a report."""
         low, high = self.graph.steps if self.graph.steps is not None else (0, None)
         deepest = None if self.graph.steps is None else (high if high is not None else low)
         self._state(self.facts.initial, 0, 0)
@@ -315,23 +337,8 @@ class _Linker:
     def _progress(self, state: int, effect: Effect, depth: int, number: int) -> tuple[int | None, ...] | None:
         """The states after each outcome (None: one that cannot be, for what is kept excludes it); None after a report."""
         phase = self._after(self.phase_of[state], effect)
-        presence = derived = 0
-        for struct in bits_of(effect.derived):
-            derived |= 2 << (2 * struct)
-        for struct in bits_of(effect.given):
-            presence |= 1 << (2 * struct)
-        kept = [
-            (true & ~effect.forget | derived, false & ~effect.forget & ~presence & ~derived)
-            for true, false in self.knowledge[state]
-        ]
         after: list[int | None] = []
-        for gains in effect.outcomes:
-            alternatives = [
-                (true | gain_true, false | gain_false)
-                for true, false in kept
-                for gain_true, gain_false in gains
-                if not (true & gain_false or false & gain_true)
-            ]
+        for alternatives in progress(self.knowledge[state], effect):
             if not alternatives:
                 after.append(None)
                 continue
@@ -476,13 +483,13 @@ class _Linker:
         )
 
     def _report_unreachable(self) -> None:
-        from dataforge.plan.explain import why_no_target
+        from dataforge.plan.why import why_no_target
 
         message, help = why_no_target(self.facts, self.knowledge)
         self.report.error("F061", message, self.graph.source, self.graph.spans["to"], help)
 
     def _cut(self) -> dict[str, str]:
-        from dataforge.plan.explain import COMPARISONS, ever_known, why_cut
+        from dataforge.plan.why import COMPARISONS, ever_known, why_cut
 
         used = {step.action for state in self.alive for step in self.steps[state]}
         tried = {step.action for steps in self.all_steps for step in steps}
@@ -541,6 +548,28 @@ class _Linker:
                 "write `steps 1..` to have at least one node in each",
             )
         return good
+
+
+def progress(known: Sequence[Knowledge], effect: Effect) -> list[list[Knowledge]]:
+    """For each outcome the alternatives after it; none, where what is kept excludes the outcome."""
+    presence = derived = 0
+    for struct in bits_of(effect.derived):
+        derived |= 2 << (2 * struct)
+    for struct in bits_of(effect.given):
+        presence |= 1 << (2 * struct)
+    kept = [
+        (true & ~effect.forget | derived, false & ~effect.forget & ~presence & ~derived)
+        for true, false in known
+    ]
+    return [
+        [
+            (true | gain_true, false | gain_false)
+            for true, false in kept
+            for gain_true, gain_false in gains
+            if not (true & gain_false or false & gain_true)
+        ]
+        for gains in effect.outcomes
+    ]
 
 
 def _way_to(linked: Linked, goal: int) -> list[str]:

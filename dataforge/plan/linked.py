@@ -40,6 +40,28 @@ class Vertex:
 
 
 @dataclass(frozen=True, eq=False)
+class Explored:
+    """What exploration found, before anything is cut: what explanations look at, also where the target is out of reach.
+
+    Attributes:
+        actions, knowledge, steps, goals: as in `Linked`, those included that lead nowhere.
+        reaching: states from which the target is reached.
+        impossible: actions of which a state allows the start, and no outcome.
+        depths: for each state the number of nodes before it, as far as `steps` counts.
+    """
+
+    graph: a.Graph
+    facts: Facts
+    actions: tuple[Action, ...]
+    knowledge: tuple[tuple[Knowledge, ...], ...]
+    steps: tuple[tuple[Step, ...], ...]
+    goals: frozenset[int]
+    reaching: frozenset[int]
+    impossible: frozenset[int]
+    depths: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Linked:
     """A linked graph.
 
