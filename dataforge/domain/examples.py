@@ -159,8 +159,8 @@ class ExampleResolver:
         nodes = [subject] if isinstance(subject, a.Node) else list(subject.nodes().values())
         asked = {step.model.name for n in nodes for step in n.steps if isinstance(step, a.Ask | a.Judge)}
         if model.name not in asked:
-            if isinstance(subject, a.Graph) and self.around.scope.broken:
-                return  # a broken node may be what asks it
+            if self.around.scope.broken:
+                return  # a broken node, or one whose rubric is broken, may be what asks it
             self._misfit(
                 f"`{subject.name}` asks no model `{model.name}`",
                 clause.model.span,

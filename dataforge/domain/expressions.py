@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,9 @@ from dataforge.domain.conditions import (
     All,
     AnyOf,
     Atom,
+    Compared,
     Expr,
+    Matches,
     Negation,
     State,
     Term,
@@ -30,8 +32,9 @@ from dataforge.domain.values import (
     quoted,
     symbols,
 )
+from dataforge.errors import FunctionFailed
 from dataforge.lang import syntax as s
-from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean
+from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean, listing, nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +129,22 @@ class Resolver:
         fields = struct.fields
         owner = struct.name
         for depth, part in enumerate(ref.parts[1:]):
+            if part not in fields and struct.origin == "rubric":
+                self.report.error(
+                    "F020",
+                    f"this rubric has no criterion `{part}`",
+                    self.source,
+                    ref.span,
+                    did_you_mean(part, fields),
+                )
+                return None
             if part not in fields:
                 self.report.error(
                     "F020",
                     f"`{owner}` has no field `{part}`",
                     self.source,
                     ref.span,
-                    did_you_mean(part, fields, otherwise=f"`{owner}` has no fields" if not fields else ""),
+                    self._meant_field(part, fields),
                 )
                 return None
             type = fields[part].type
@@ -150,6 +162,18 @@ class Resolver:
                 return None
             owner, fields = type.struct.name, type.struct.fields
         return None
+
+    def _meant_field(self, part: str, fields: Mapping[str, object]) -> str:
+        """Help for a field that the struct has not: its nearest, and the structs that have it, where one or two have."""
+        known = [(name, self.scope.struct(name)) for name in self.scope.names_of("struct")]
+        owners = [f"{name}.{part}" for name, struct in known if struct and part in struct.fields]
+        near = nearest(part, fields)
+        meant = [near] if near is not None else []
+        if len(owners) <= 2:
+            meant += owners
+        if meant:
+            return f"did you mean {listing(meant, joiner='or')}?"
+        return did_you_mean(part, fields, otherwise="" if fields else "it has no fields")
 
     def struct_named(self, name: str, span: Span) -> StructType | None:
         """The struct of that name, or None after a report."""
@@ -282,7 +306,14 @@ class Resolver:
         text = f"{predicate.name}({', '.join(names)})"
 
         def test(state: State, _: TokenCounter) -> bool:
-            return bool(function(*(state[name] for name in names)))
+            try:
+                return bool(function(*(state[name] for name in names)))
+            except Exception as error:
+                # Foreign code: whatever it raises is reported with its name, and the row counts as failed.
+                raise FunctionFailed(
+                    f"the predicate `{text}` raised {type(error).__name__}: {error}",
+                    help="mend the function: a predicate answers for every state",
+                ) from error
 
         return Atom(self.terms.opaque(text, tuple(dict.fromkeys(names)), test), YES)
 
@@ -330,7 +361,7 @@ class Resolver:
             return value is not None and compiled.search(str(value)) is not None
 
         text = f"matches({term.text}, {quoted(pattern)})"
-        return Atom(self.terms.opaque(text, term.structs, test), YES)
+        return Atom(self.terms.opaque(text, term.structs, test, Matches(term, pattern)), YES)
 
     def _compare(self, item: s.Compare) -> Expr | None:
         left = self.operand(item.left)
@@ -338,6 +369,9 @@ class Resolver:
             return None
         if isinstance(item.right, s.Literal):
             return self._compare_literal(left, item.op, item.right, item.left.span)
+        if self._is_bare_word(item.right):
+            self._report_bare_word(left, item.right)
+            return None
         right = self.operand(item.right)
         if right is None:
             return None
@@ -366,7 +400,32 @@ class Resolver:
             return x is not None and y is not None and compare(x, y)
 
         structs = tuple(dict.fromkeys((*a.structs, *b.structs)))
-        return Atom(self.terms.opaque(f"{a.text} {op} {b.text}", structs, test), YES)
+        return Atom(self.terms.opaque(f"{a.text} {op} {b.text}", structs, test, Compared(a, op, b)), YES)
+
+    def _is_bare_word(self, operand: s.Operand) -> bool:
+        """Whether it is a word that names nothing, where a value may have been meant."""
+        if not isinstance(operand, s.Ref):
+            return False
+        head, *rest = operand.parts
+        struct = self.scope.struct(head)
+        if struct is not None and struct.origin == "rubric":
+            return rest[0] not in struct.fields and nearest(rest[0], struct.fields) is None
+        known = self.scope.names_of("struct")
+        return not rest and struct is None and not self.scope.is_broken(head) and nearest(head, known) is None
+
+    def _report_bare_word(self, left: Term, ref: s.Operand) -> None:
+        """Say what a word was probably meant to be, by what it is compared with."""
+        assert isinstance(ref, s.Ref)
+        word = ref.parts[-1]
+        allowed = [str(v) for v in left.universe.listed(64) or ()] if left.sort == "text" else []
+        near = nearest(word, allowed)
+        if left.sort == "number":
+            help = f"`{left.text}` is a number: write digits, such as `3`"
+        elif left.sort == "bool":
+            help = "write `true` or `false`"
+        else:
+            help = f"write `{quoted(near or word)}`, in quotes"
+        self.report.error("F010", f"`{word}` names nothing here", self.source, ref.span, help)
 
     def _compare_literal(self, term: Term, op: str, literal: s.Literal, at: Span) -> Expr | None:
         if literal.value is None:
@@ -483,6 +542,40 @@ class Resolver:
             )
             return False
         return True
+
+
+def span_of(struct: str, conditions: Iterable[s.Condition]) -> Span | None:
+    """Where conditions first mention a struct."""
+    for condition in conditions:
+        for ref in _refs(condition):
+            if ref.parts[0] == struct:
+                return ref.span
+    return None
+
+
+def _refs(item: s.Condition | s.Operand | s.Literal) -> Iterator[s.Ref]:
+    match item:
+        case s.Ref():
+            yield item
+        case s.Func():
+            for arg in item.args:
+                yield from _refs(arg)
+        case s.Truth(operand, _):
+            yield from _refs(operand)
+        case s.Has(ref, _):
+            yield ref
+        case s.Compare(left, _, right, _):
+            yield from _refs(left)
+            yield from _refs(right)
+        case s.In(left, _, _, _):
+            yield from _refs(left)
+        case s.Not(inner, _):
+            yield from _refs(inner)
+        case s.And(items, _) | s.Or(items, _):
+            for inner in items:
+                yield from _refs(inner)
+        case _:
+            pass
 
 
 def _anything(term: Term) -> Values:

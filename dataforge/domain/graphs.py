@@ -7,6 +7,7 @@ from typing import Any
 
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import Expr, TooManyAlternatives, boxes, clauses, possible, terms_of
+from dataforge.domain.expressions import span_of
 from dataforge.domain.settings import Surroundings
 from dataforge.domain.structs import StructType
 from dataforge.lang import syntax as s
@@ -97,7 +98,7 @@ class GraphResolver:
                     self.error(
                         "F048",
                         f"`where` speaks of `{term.text}`, and `{owner}` is not in `{word}`",
-                        span,
+                        span_of(owner, clause.where) or span,
                         f"write `{word} {', '.join([*structs, owner])} where …`",
                     )
         return structs, condition

@@ -17,9 +17,11 @@ from dataforge.domain.conditions import (
     possible,
     terms_of,
 )
+from dataforge.domain.expressions import span_of
 from dataforge.domain.python import PythonRefused, parameters_of
 from dataforge.domain.settings import (
     Surroundings,
+    fitting,
     is_int,
     is_number,
     misfit,
@@ -55,6 +57,8 @@ class _Draft:
     variables: dict[str, Variable] = field(default_factory=dict)
     steps: list[a.Step] = field(default_factory=list)
     constants: dict[a.FieldRef, Any] = field(default_factory=dict)
+    unclear: bool = False
+    """Whether a clause that writes is so wrong that it does not say what: then it may be the source of any field."""
 
 
 class NodeResolver:
@@ -196,6 +200,7 @@ class NodeResolver:
         """A field of a given struct, directly below it."""
         term = self.resolver.ref(ref)
         if term is None:
+            self.draft.unclear = True
             return None
         if len(term.path) != 1:
             self.error(
@@ -209,11 +214,13 @@ class NodeResolver:
             return None
         struct = term.structs[0]
         if struct not in self.draft.gives:
+            alike = [f"{g}.{term.path[0]}" for g, s_ in self.draft.gives.items() if term.path[0] in s_.fields]
+            instead = f"write {listing(alike, most=2, joiner='or')}" if alike else "name what it gives"
             self.error(
                 "F041",
                 f"the node does not give `{struct}`",
                 ref.span,
-                f"add `gives {struct}`, or name what it gives",
+                f"add `gives {struct}`, or {instead}",
             )
             return None
         return struct, term.path[0]
@@ -261,11 +268,15 @@ class NodeResolver:
             return
         for term in terms_of(post):
             if self.draft.gives and not any(name in self.draft.gives for name in term.structs):
+                own = [
+                    name for name, s_ in self.draft.gives.items() if set(term.path[:1]) <= s_.fields.keys()
+                ]
+                instead = f"name what it gives ({listing(own, most=2)}), or " if own else ""
                 self.error(
                     "F048",
                     f"`post` speaks of `{term.text}`, and the node does not give `{term.structs[0]}`",
-                    span,
-                    "what a node does not give it cannot change; move the condition to `pre`",
+                    span_of(term.structs[0], self.draft.post) or span,
+                    f"what a node does not give it cannot change: {instead}move the condition to `pre`",
                 )
 
     # ---- the steps
@@ -390,13 +401,14 @@ class NodeResolver:
             return None
         if model.kind != kind:
             verb = {"generator": "ask", "judge": "judge"}
+            known = self._models_of(kind)
             self.error(
                 "F047",
                 f"`{name.text}` is a {model.kind}, and `{verb[kind]}` wants a {kind}",
                 name.span,
-                f"name a {kind}: {listing(self._models_of(kind))}"
-                if self._models_of(kind)
-                else f"declare a `{kind}`",
+                f"name a {kind} ({listing(known, joiner='or')}), or write `{verb[model.kind]} {name.text}`"
+                if known
+                else f"declare it with `{kind} {name.text}`, or write `{verb[model.kind]} {name.text}`",
             )
             return None
         return model
@@ -415,6 +427,7 @@ class NodeResolver:
         prompt = self._template(rest.get("prompt"), "the prompt")
         system = self._template(rest.get("system"), "the system prompt")
         if ("into" in rest) == ("json" in rest):
+            self.draft.unclear = True
             self.error(
                 "F024",
                 "`ask` wants one of `into` and `json`" + (", not both" if "into" in rest else ""),
@@ -523,6 +536,7 @@ class NodeResolver:
         others = ("rubric", "score", "rounds", "prompt", "thinking")
         settings, rest = sampling_settings(clause.settings, self.around, others)
         thinking = thinking_mode(rest.get("thinking"), self.around)
+        self.draft.unclear |= any(setting.name.text in ("into", "json") for setting in clause.settings)
         rubric: a.Rubric | None = None
         if "rubric" not in rest:
             self.error(
@@ -573,7 +587,7 @@ class NodeResolver:
                     "F021",
                     f"`{'.'.join(target)}` is {type}, and this does not fit: {problem}",
                     clause.value.span,
-                    f"give it {type}",
+                    fitting(type, value),
                 )
                 return
             if isinstance(value, str | int | float | bool | None):
@@ -642,7 +656,7 @@ class NodeResolver:
                     missing.append(f"{name}.{field_name}")
                 elif spec.constant_default:
                     draft.constants[name, field_name] = spec.default
-            if missing:
+            if missing and not draft.unclear:
                 keep = f"keeps {', '.join(missing)}" if name in draft.takes else f"set {missing[0]} = …"
                 self.error(
                     "F040",

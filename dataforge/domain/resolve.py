@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Optional, TypeVar
@@ -25,10 +25,10 @@ from dataforge.domain.graphs import GraphResolver
 from dataforge.domain.nodes import NodeResolver
 from dataforge.domain.python import PythonImports, PythonRefused
 from dataforge.domain.scope import KINDS, FileScope
-from dataforge.domain.settings import Surroundings, misfit, plain, sampling_settings, thinking_mode
+from dataforge.domain.settings import Surroundings, fitting, misfit, plain, sampling_settings, thinking_mode
 from dataforge.domain.structs import StructType, declare
 from dataforge.lang import syntax as s
-from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean, listing
+from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean, listing, nearest
 from dataforge.lang.store import parse_stored
 from dataforge.project import Project
 
@@ -68,6 +68,7 @@ class Loader:
         scopes: for each file, by path relative to the project's root, the names in it.
         structs: every struct, by canonical name.
         used_graphs: graphs that another graph uses.
+        parse: makes the tree of a text; an editor's knows the text before the last edit.
     """
 
     project: Project
@@ -79,6 +80,7 @@ class Loader:
     structs: dict[str, StructType] = field(default_factory=dict)
     models: dict[type[BaseModel], StructType] = field(default_factory=dict)
     used_graphs: set[a.Graph] = field(default_factory=set)
+    parse: Callable[[Source, Report], s.File] = parse_stored
 
     def scope_of(self, path: Path) -> FileScope:
         """The names of a file that was loaded."""
@@ -95,7 +97,7 @@ class Loader:
             return self.scopes[name]
         source = self.files.text(path)
         scope = FileScope(source, self.report)
-        file = parse_stored(source, self.report)
+        file = self.parse(source, self.report)
         scope.broken.update(file.broken)
         around = Surroundings(
             scope, self.terms, self.python, lambda text, span: self._read(path, text, span, scope)
@@ -115,7 +117,8 @@ class Loader:
         try:
             return self.files.text(origin.parent / text, keep=keep)
         except UnreadableFile as error:
-            self.report.error(error.code, str(error), scope.source, span, error.help)
+            help = _nearest_file(origin.parent, text) if error.code == "F017" else ""
+            self.report.error(error.code, str(error), scope.source, span, help or error.help)
             return None
 
     # ---- imports
@@ -137,7 +140,8 @@ class Loader:
             else:
                 found = self.load(target, chain)
         except UnreadableFile as error:
-            self.report.error(error.code, str(error), scope.source, item.span, error.help)
+            help = _nearest_file(path.parent, item.origin) if error.code == "F017" else ""
+            self.report.error(error.code, str(error), scope.source, item.span, help or error.help)
         for imported in item.names:
             entity = found.entities.get(imported.name.text) if found is not None else None
             if entity is not None and found is not None:
@@ -311,7 +315,7 @@ class Loader:
                     f"`{spec.name.text}` is {kind}, and its default does not fit: {problem}",
                     scope.source,
                     spec.default.span,
-                    f"give a default that is {kind}",
+                    fitting(kind, plain(spec.default)),
                 )
                 good = False
         return struct if good else None
@@ -413,7 +417,12 @@ class Loader:
         for c in item.criteria:
             low, high = c.scale.low, c.scale.high
             if low is None or high is None or low >= high:
-                around.error("F032", f"criterion `{c.name.text}` wants a scale such as 1..5", c.name.span)
+                around.error(
+                    "F032",
+                    f"criterion `{c.name.text}` wants a scale such as 1..5",
+                    c.scale.span if c.scale.span.end else c.name.span,
+                    "write both ends, the lower first, such as `1..5`",
+                )
                 return None
             if c.name.text == "score" or any(c.name.text == known.name for known in criteria):
                 around.error(
@@ -580,21 +589,40 @@ def load_files(
     *,
     python: bool = True,
     overlay: Mapping[str, str] | None = None,
+    parse: Callable[[Source, Report], s.File] = parse_stored,
 ) -> Loader | None:
     """Load a file and all that it imports, whether it has a graph or not; None where it cannot be read.
 
     What is wrong goes to the report, and what could be resolved is in the loader's scopes. The arguments are those of
-    `load_program`.
+    `load_program`; `parse` makes the tree of a text, where the caller knows a quicker way.
     """
     files = Files(project.root, overlay or {})
     python_imports = PythonImports(project.root, project.allow_python, enabled=python)
-    loader = Loader(project, files, python_imports, report)
+    loader = Loader(project, files, python_imports, report, parse=parse)
     try:
         loader.load(path, ())
     except UnreadableFile as error:
         report.error(error.code, str(error), Source(str(path), ""), Span(0, 0), error.help)
         return None
     return loader
+
+
+def _nearest_file(folder: Path, name: str) -> str:
+    """A help line: the file that was probably meant, as the text would name it; empty where none is near."""
+    found: list[str] = []
+    for part in name.split("/"):
+        place = folder.joinpath(*found)
+        if part in (".", ".."):
+            near: str | None = part
+        else:
+            try:
+                near = nearest(part, [entry.name for entry in place.iterdir()])
+            except OSError:
+                near = None
+        if near is None:
+            return ""
+        found.append(near)
+    return f"did you mean `{'/'.join(found)}`?"
 
 
 def _main_graph(scope: FileScope, loader: Loader, name: str | None) -> a.Graph | None:

@@ -100,9 +100,10 @@ class FileScope:
                 f"`{name}` is a {KINDS[type(entity)]}, and a {wanted} is wanted here",
                 self.source,
                 span,
+                did_you_mean(name, self._known(kinds), otherwise=f"name a {wanted}"),
             )
             return None
-        known = [n for k in kinds for n in self.names_of(KINDS[k])]
+        known = self._known(kinds)
         self.report.error(
             "F010",
             f"there is no {wanted} named `{name}` here",
@@ -113,3 +114,6 @@ class FileScope:
             ),
         )
         return None
+
+    def _known(self, kinds: tuple[type, ...]) -> list[str]:
+        return [n for k in kinds for n in self.names_of(KINDS[k])]

@@ -17,7 +17,7 @@ from dataforge.domain.conditions import (
 from dataforge.domain.expressions import Resolver
 from dataforge.domain.python import PythonImports, PythonRefused
 from dataforge.domain.scope import FileScope
-from dataforge.domain.structs import StructType
+from dataforge.domain.structs import FieldType, StructType
 from dataforge.domain.templates import Template, Variable, check
 from dataforge.lang import syntax as s
 from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean
@@ -128,7 +128,9 @@ def sampling_settings(
                 "F024",
                 f"there is no setting `{name}` here",
                 setting.name.span,
-                did_you_mean(name, [*_SAMPLING, *others]),
+                f"did you mean `{setting.value} {name}`?"
+                if isinstance(setting.value, s.Ref) and str(setting.value) in (*_SAMPLING, *others)
+                else did_you_mean(name, [*_SAMPLING, *others]),
             )
     return sampling, rest
 
@@ -170,3 +172,10 @@ def _adapter(struct: StructType, name: str) -> TypeAdapter[Any]:
     info = struct.model.model_fields[name]
     annotation: Any = info.annotation
     return TypeAdapter(Annotated[(annotation, *info.metadata)] if info.metadata else annotation)
+
+
+def fitting(type: FieldType, value: Any) -> str:
+    """A help line: what to write for a value that does not fit a type."""
+    if type.base == "enum":
+        return did_you_mean(str(value), [str(v) for v in type.values.listed(64) or ()], f"give it {type}")
+    return f"give it {type}"

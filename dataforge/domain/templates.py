@@ -403,10 +403,9 @@ class _Checker:
             if head in self.broken:
                 self.failed = True
                 return None
-            self.unknown(
-                dotted,
-                did_you_mean(head, [*self.structs, *self.variables], otherwise="nothing is known here"),
-            )
+            known = sorted([*self.structs, *self.variables])
+            there = f", or name what is there: {listing(known, most=2)}" if known else ""
+            self.unknown(dotted, did_you_mean(head, known, f"import or declare `{head}`{there}"))
             return None
         self.names[head] = struct.name
         if not rest:

@@ -139,7 +139,9 @@ class Symbols:
         if value is None:
             return self.absent
         if not self.items:
-            return self.cofinite  # without a look at the value: lists and structs, of which `has` asks, have no hash
+            return (
+                self.cofinite
+            )  # without a look at the value: lists and structs, of which `has` asks, have no hash
         return (value in self.items) != self.cofinite
 
     def __and__(self, other: Symbols) -> Symbols:

@@ -1,7 +1,8 @@
 """Text → syntax: one pass of Lark's LALR parser that builds our frozen tree as it reduces, with no tree in between.
 
 A text that does not parse is cut into its top-level items, and each item is parsed by itself: every broken item gives
-one error, the others go on to be resolved, and nothing cascades.
+one error, the others go on to be resolved, and nothing cascades. What the error says is the likeliest repair, where one
+token mends the item (`repair.py`), else what the parser expected.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataforge.lang import syntax as s
 from dataforge.lang.build import Builder
 from dataforge.lang.collection import held_collection
 from dataforge.lang.diagnostics import Report, Source, Span, nearest
+from dataforge.lang.repair import Budget, find_repair
 
 
 @functools.cache
@@ -73,31 +75,40 @@ def _parse_text(source: Source, text: str, base: int, report: Report) -> s.File:
 
 
 _TEXT = r'"""(?s:.*?)"""|"(?:\\.|[^"\\\n])*"'
+_NAMED = r"(?:struct|generator|list|rubric|predicate|node|graph|example)[ \t]+\w"
 _ITEM = (
-    r"(?:from[ \t]+(?:\"[^\"\n]*\"|[\w.]+)[ \t]+import\b|forge[ \t]+\d"
-    r"|(?:struct|generator|list|rubric|predicate|node|graph|example)[ \t]+\w"
+    rf"(?:from[ \t]+(?:\"[^\"\n]*\"|[\w.]+)[ \t]+import\b|forge[ \t]+\d|{_NAMED}"
     # A judge with a rubric is a clause of a node, wherever on its line it stands.
-    rf"|judge[ \t]+\w++(?!\s*\{{(?:{_TEXT}|[^\"}}])*?\brubric\b))"
+    rf"|judge[ \t]+\w++(?!\s*\{{(?:{_TEXT}|[^\"}}])*?\brubric\b)"
+    # A word, a name and a brace are an item whose keyword is misspelt, unless a node or example has such a clause.
+    r"|(?!(?:ask|judge|verify|given|model|emit)\b)[^\W\d]\w*[ \t]+(?!in\b)[^\W\d]\w*[ \t]*\{)"
 )
-_CUT = re.compile(rf"{_TEXT}|\#[^\n]*|^(?={_ITEM})", re.MULTILINE)
-_HEADER = re.compile(r"\s*(struct|generator|judge|list|rubric|predicate|node|graph)\s+([^\W\d]\w*)")
+_ON_LINE = rf"(?<=\}})(?=[ \t]+{_NAMED}\w*[ \t]*[{{(=])"
+"""An item that follows another on its line."""
+_CUT = re.compile(rf"{_TEXT}|\#[^\n]*|^(?={_ITEM})|{_ON_LINE}", re.MULTILINE)
+_SHORT_TEXT = _TEXT.replace("(?s:.*?)", rf"(?:(?!^(?:{_ITEM}))(?s:.))*?")
+_CUT_ODD = re.compile(rf"{_SHORT_TEXT}|\#[^\n]*|^(?={_ITEM})|{_ON_LINE}", re.MULTILINE)
+"""Where the triple quotes of a file do not pair: no text goes on over the beginning of an item."""
+_HEADER = re.compile(r"\s*(?!from\b)([^\W\d]\w*)\s+([^\W\d]\w*)")
 _BRACES = re.compile(rf"{_TEXT}|\#[^\n]*|[{{}}()\[\]]")
 
 
 def _parse_items(source: Source, whole: UnexpectedInput, report: Report) -> s.File:
     text = source.text
-    cuts = sorted({0, *(m.start() for m in _CUT.finditer(text) if m.end() == m.start()), len(text)})
+    cut = _CUT if text.count('"""') % 2 == 0 else _CUT_ODD
+    cuts = sorted({0, *(m.start() for m in cut.finditer(text) if m.end() == m.start()), len(text)})
     items: list[s.Item] = []
     version: s.Literal | None = None
     broken: list[str] = []
     failed = False
+    budget = Budget()
     for start, end in itertools.pairwise(cuts):
         chunk = text[start:end]
         try:
             part = _parse_text(source, chunk, start, report)
         except UnexpectedInput as error:
             failed = True
-            _report_syntax(source, chunk, start, error, report)
+            _report_syntax(source, chunk, start, error, report, budget)
             if header := _HEADER.match(chunk):
                 broken.append(header.group(2))
             else:
@@ -107,7 +118,7 @@ def _parse_items(source: Source, whole: UnexpectedInput, report: Report) -> s.Fi
             items.extend(part.items)
     if not failed:
         # Each item parses and the whole does not: something stands where no item may, such as `forge` in the middle.
-        _report_syntax(source, text, 0, whole, report)
+        _report_syntax(source, text, 0, whole, report, budget)
     return s.File(tuple(items), version, tuple(broken))
 
 
@@ -135,7 +146,14 @@ _TERMINALS = {
 }
 
 
-def _report_syntax(source: Source, text: str, base: int, error: UnexpectedInput, report: Report) -> None:
+def _report_syntax(
+    source: Source, text: str, base: int, error: UnexpectedInput, report: Report, budget: Budget
+) -> None:
+    repair = find_repair(text, _parser()[0], budget)
+    if repair is not None:
+        span = Span(base + repair.span.start, base + repair.span.end)
+        report.error(repair.code, repair.message, source, span, repair.help)
+        return
     if isinstance(error, UnexpectedCharacters):
         _report_characters(source, text, base, error, report)
         return
@@ -169,9 +187,23 @@ def _report_syntax(source: Source, text: str, base: int, error: UnexpectedInput,
     assert start is not None
     span = Span(base + start, base + start + len(token))
     shown = str(token) if len(token) <= 40 else str(token)[:37] + "..."
+    mistaken = _HABITS.get(str(token))
+    if mistaken and _last_unclosed(text[:start]) is not None:
+        mistaken = None
     near = nearest(str(token), keywords) if token.type == "NAME" else None
     help = f"did you mean `{near}`?" if near is not None else f"expected {_expected(accepted)}"
+    help = mistaken or help
     report.error("F001", f"unexpected {_one_line(shown)}", source, span, help)
+
+
+_HABITS = {
+    "import": "write `from MODULE import NAME`",
+    "forge": "write it once, at the top of the file",
+    "//": "a comment begins with `#`",
+    "/*": "a comment begins with `#`, on each of its lines",
+    "--": "a comment begins with `#`",
+}
+"""What other languages write where an item begins, and what to write here."""
 
 
 def _report_characters(
@@ -196,6 +228,15 @@ def _report_characters(
         report.error(
             "F002", "text is written in double quotes here", source, span, "write `\"` instead of `'`"
         )
+    elif text[at : at + 2] in _HABITS:
+        help = _HABITS[text[at : at + 2]]
+        report.error(
+            "F002", f"unexpected `{text[at : at + 2]}`", source, Span(span.start, span.end + 1), help
+        )
+    elif char == "-" and (name := re.compile(r"[\w-]*\w").match(text, _word_start(text, at))) is not None:
+        whole = Span(base + name.start(), base + name.end())
+        mended = name.group().replace("-", "_")
+        report.error("F002", "a name is of letters, digits and `_`", source, whole, f"write `{mended}`")
     else:
         allowed = sorted(error.allowed or ())
         known = [t for t in allowed if t in _TERMINALS or t.isalpha()]
@@ -206,6 +247,12 @@ def _report_characters(
             span,
             f"expected {_expected(known)}" if known else "remove it",
         )
+
+
+def _word_start(text: str, at: int) -> int:
+    while at and (text[at - 1].isalnum() or text[at - 1] == "_"):
+        at -= 1
+    return at
 
 
 def _report_unclosed(source: Source, at: int, report: Report) -> None:
