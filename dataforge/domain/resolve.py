@@ -98,20 +98,21 @@ class Loader:
         file = self.parse(source, self.report)
         scope.broken.update(file.broken)
         around = Surroundings(
-            scope, self.terms, self.python, lambda text, span: self._read(path, text, span, scope)
+            scope, self.terms, self.python, lambda text, span: self.read(path, text, span, scope)
         )
         for item in file.items:
             if isinstance(item, s.Import):
                 (self._import_file if item.is_file else self._import_python)(
                     item, scope, path, (*chain, name)
                 )
-        self._declare(file, around, path)
+        self.declare(file, around, path)
         self.scopes[name] = scope
         return scope
 
-    def _read(
+    def read(
         self, origin: Path, text: str, span: Span, scope: FileScope, *, keep: bool = True
     ) -> Source | None:
+        """A text file that the file at `origin` names; None after a report."""
         try:
             return self.files.text(origin.parent / text, keep=keep)
         except UnreadableFile as error:
@@ -198,7 +199,8 @@ class Loader:
 
     # ---- declarations
 
-    def _declare(self, file: s.File, around: Surroundings, path: Path) -> None:
+    def declare(self, file: s.File, around: Surroundings, path: Path) -> None:
+        """Resolve everything that a file declares, each kind after those that it may use."""
         scope = around.scope
         StructDeclarer(scope, self._unique).declare(_of(file, s.StructDecl))
         for model in _of(file, s.ModelDecl):
@@ -212,7 +214,7 @@ class Loader:
             )
         for listed in _of(file, s.ListDecl):
             entries = resolve_list(
-                listed, around, lambda text, span: self._read(path, text, span, scope, keep=False)
+                listed, around, lambda text, span: self.read(path, text, span, scope, keep=False)
             )
             if entries is not None:
                 scope.add(listed.name.text, entries, listed.name.span)
@@ -321,7 +323,7 @@ def load_program(
     chosen = _main_graph(scope, loader, graph)
     if report.has_errors or chosen is None:
         return None
-    _warn_unused(scope, chosen)
+    warn_unused(scope, chosen)
     nodes = chosen.nodes()
     models: dict[str, a.Model] = {}
     lists: dict[str, a.EntryList] = {}
@@ -340,15 +342,7 @@ def load_program(
                     return None
             elif isinstance(step, a.Draw):
                 lists[step.source.name] = step.source
-    for inner in [chosen, *chosen.graphs().values()]:
-        if inner is chosen and inner.emit is None:
-            report.warning(
-                "F082",
-                f"`{inner.name}` has no `emit`: only its models' calls become training rows",
-                inner.source,
-                inner.span,
-                "add `emit { user … assistant … }`",
-            )
+    warn_silent(chosen, report)
     return Program(
         main=files.relative(path),
         graph=chosen,
@@ -442,7 +436,20 @@ def _main_graph(scope: FileScope, loader: Loader, name: str | None) -> a.Graph |
     return None
 
 
-def _warn_unused(scope: FileScope, graph: a.Graph) -> None:
+def warn_silent(graph: a.Graph, report: Report) -> None:
+    """Warn of a main graph that emits nothing."""
+    if graph.emit is None:
+        report.warning(
+            "F082",
+            f"`{graph.name}` has no `emit`: only its models' calls become training rows",
+            graph.source,
+            graph.span,
+            "add `emit { user … assistant … }`",
+        )
+
+
+def warn_unused(scope: FileScope, graph: a.Graph) -> None:
+    """Warn of what the main file declares or imports and its graph does not use."""
     members = set(graph.nodes().values()) | set(graph.graphs().values()) | {graph}
     for name, entity in scope.entities.items():
         if name in scope.used or entity in members:

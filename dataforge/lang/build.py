@@ -377,10 +377,11 @@ class Builder:
         return s.Compare(c[0], c[1].value, c[2], Span(c[0].span.start, c[2].span.end))
 
     def in_range(self, c: list[Any]) -> s.In:
-        return s.In(c[0], False, c[1], Span(c[0].span.start, c[1].span.end))
+        # `..` alone has no number, and so no span.
+        return s.In(c[0], False, c[1], Span(c[0].span.start, max(c[0].span.end, c[1].span.end)))
 
     def not_in_range(self, c: list[Any]) -> s.In:
-        return s.In(c[0], True, c[1], Span(c[0].span.start, c[1].span.end))
+        return s.In(c[0], True, c[1], Span(c[0].span.start, max(c[0].span.end, c[1].span.end)))
 
     def in_set(self, c: list[Any]) -> s.In:
         return s.In(c[0], False, c[1], Span(c[0].span.start, c[1][-1].span.end))

@@ -42,7 +42,7 @@ def parse(source: Source, report: Report) -> s.File:
     """Parse a whole file; what is wrong with it goes to the report, what could be read is in the tree."""
     with held_collection():
         try:
-            file = _parse_text(source, source.text, 0, report)
+            file = parse_text(source, source.text, 0, report)
         except UnexpectedInput as error:
             file = _parse_items(source, error, report)
     if file.version is not None and file.version.value != s.LANGUAGE_VERSION:
@@ -57,7 +57,12 @@ def parse(source: Source, report: Report) -> s.File:
     return file
 
 
-def _parse_text(source: Source, text: str, base: int, report: Report) -> s.File:
+def parse_text(source: Source, text: str, base: int, report: Report) -> s.File:
+    """Parse a text that begins at offset `base` of the source.
+
+    Raises:
+        UnexpectedInput: Lark's, where it does not parse.
+    """
     lark, builder = _parser()
     builder.start_text(base)
     try:
@@ -76,7 +81,7 @@ def _parse_text(source: Source, text: str, base: int, report: Report) -> s.File:
 
 _TEXT = r'"""(?s:.*?)"""|"(?:\\.|[^"\\\n])*"'
 _NAMED = r"(?:struct|generator|list|rubric|predicate|node|graph|example)[ \t]+\w"
-_ITEM = (
+ITEM = (
     rf"(?:from[ \t]+(?:\"[^\"\n]*\"|[\w.]+)[ \t]+import\b|forge[ \t]+\d|{_NAMED}"
     # A judge with a rubric is a clause of a node, wherever on its line it stands.
     rf"|judge[ \t]+\w++(?!\s*\{{(?:{_TEXT}|[^\"}}])*?\brubric\b)"
@@ -85,17 +90,17 @@ _ITEM = (
 )
 _ON_LINE = rf"(?<=\}})(?=[ \t]+{_NAMED}\w*[ \t]*[{{(=])"
 """An item that follows another on its line."""
-_CUT = re.compile(rf"{_TEXT}|\#[^\n]*|^(?={_ITEM})|{_ON_LINE}", re.MULTILINE)
-_SHORT_TEXT = _TEXT.replace("(?s:.*?)", rf"(?:(?!^(?:{_ITEM}))(?s:.))*?")
-_CUT_ODD = re.compile(rf"{_SHORT_TEXT}|\#[^\n]*|^(?={_ITEM})|{_ON_LINE}", re.MULTILINE)
+CUT = re.compile(rf"{_TEXT}|\#[^\n]*|^(?={ITEM})|{_ON_LINE}", re.MULTILINE)
+_SHORT_TEXT = _TEXT.replace("(?s:.*?)", rf"(?:(?!^(?:{ITEM}))(?s:.))*?")
+CUT_ODD = re.compile(rf"{_SHORT_TEXT}|\#[^\n]*|^(?={ITEM})|{_ON_LINE}", re.MULTILINE)
 """Where the triple quotes of a file do not pair: no text goes on over the beginning of an item."""
-_HEADER = re.compile(r"\s*(?!from\b)([^\W\d]\w*)\s+([^\W\d]\w*)")
+HEADER = re.compile(r"\s*(?!from\b)([^\W\d]\w*)\s+([^\W\d]\w*)")
 _BRACES = re.compile(rf"{_TEXT}|\#[^\n]*|[{{}}()\[\]]")
 
 
 def _parse_items(source: Source, whole: UnexpectedInput, report: Report) -> s.File:
     text = source.text
-    cut = _CUT if text.count('"""') % 2 == 0 else _CUT_ODD
+    cut = CUT if text.count('"""') % 2 == 0 else CUT_ODD
     cuts = sorted({0, *(m.start() for m in cut.finditer(text) if m.end() == m.start()), len(text)})
     items: list[s.Item] = []
     version: s.Literal | None = None
@@ -105,11 +110,11 @@ def _parse_items(source: Source, whole: UnexpectedInput, report: Report) -> s.Fi
     for start, end in itertools.pairwise(cuts):
         chunk = text[start:end]
         try:
-            part = _parse_text(source, chunk, start, report)
+            part = parse_text(source, chunk, start, report)
         except UnexpectedInput as error:
             failed = True
-            _report_syntax(source, chunk, start, error, report, budget)
-            if header := _HEADER.match(chunk):
+            report_syntax(source, chunk, start, error, report, budget)
+            if header := HEADER.match(chunk):
                 broken.append(header.group(2))
             else:
                 broken.extend(re.findall(r"\b[^\W\d]\w*\b", chunk.partition("import")[2].split("\n")[0]))
@@ -118,7 +123,7 @@ def _parse_items(source: Source, whole: UnexpectedInput, report: Report) -> s.Fi
             items.extend(part.items)
     if not failed:
         # Each item parses and the whole does not: something stands where no item may, such as `forge` in the middle.
-        _report_syntax(source, text, 0, whole, report, budget)
+        report_syntax(source, text, 0, whole, report, budget)
     return s.File(tuple(items), version, tuple(broken))
 
 
@@ -146,9 +151,10 @@ _TERMINALS = {
 }
 
 
-def _report_syntax(
+def report_syntax(
     source: Source, text: str, base: int, error: UnexpectedInput, report: Report, budget: Budget
 ) -> None:
+    """Say what is wrong with a text that begins at offset `base`, and what would mend it."""
     repair = find_repair(text, _parser()[0], budget)
     if repair is not None:
         span = Span(base + repair.span.start, base + repair.span.end)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataforge.domain import actions as a
-from dataforge.domain.resolve import Loader, _warn_unused
+from dataforge.domain.resolve import Loader, warn_silent, warn_unused
 from dataforge.domain.scope import Entity, FileScope
 from dataforge.domain.structs import StructType
 from dataforge.errors import ProjectError
@@ -229,23 +229,12 @@ class Analyser:
         for graph in mains:
             link(graph, loader.terms, loader.structs, report, done)
         if len(mains) == 1 and not report.has_errors:
-            _warn_unused(scope, mains[0])
-            _warn_silent(mains[0], report)
+            warn_unused(scope, mains[0])
+            warn_silent(mains[0], report)
         for graph, linked in done.items():
             if linked is not None:
                 kept[graph.name] = Neighbours(linked)
         return kept
-
-
-def _warn_silent(graph: a.Graph, report: Report) -> None:
-    if graph.emit is None:
-        report.warning(
-            "F082",
-            f"`{graph.name}` has no `emit`: only its models' calls become training rows",
-            graph.source,
-            graph.span,
-            "add `emit { user … assistant … }`",
-        )
 
 
 def _lists(scopes: Mapping[str, FileScope]) -> set[str]:

@@ -118,11 +118,11 @@ class Resolver:
         loader.files.read[source.path] = source.text
         scope.broken.update(file.broken)
         surroundings = Surroundings(
-            scope, loader.terms, loader.python, lambda text, span: loader._read(self.path, text, span, scope)
+            scope, loader.terms, loader.python, lambda text, span: loader.read(self.path, text, span, scope)
         )
         self._nodes(inner, around, surroundings, len(source.text))
         rest = tuple(i for i in inner if not isinstance(i, s.NodeDecl))
-        loader._declare(s.File(rest), surroundings, self.path)
+        loader.declare(s.File(rest), surroundings, self.path)
         return loader
 
     # ---- surroundings

@@ -117,10 +117,10 @@ def test_cuts_cover_the_text(text: str) -> None:
 @settings(max_examples=150)
 @given(edits())
 def test_cuts_are_those_of_the_parser(texts: list[str]) -> None:
-    from dataforge.lang.parse import _CUT, _CUT_ODD
+    from dataforge.lang.parse import CUT, CUT_ODD
 
     for text in texts:
-        cut = _CUT if text.count('"""') % 2 == 0 else _CUT_ODD
+        cut = CUT if text.count('"""') % 2 == 0 else CUT_ODD
         assert cuts(text) == sorted(
             {0, len(text), *(m.start() for m in cut.finditer(text) if m.end() == m.start())}
         )
