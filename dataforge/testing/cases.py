@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,8 +15,6 @@ from dataforge.models.client import ChatReply, ChatRequest
 from dataforge.plan.linked import Linked
 from dataforge.testing.findings import Finding, dumped
 from dataforge.testing.harness import Bench, Outcome, State
-
-MOST_WALKS = 1_000
 
 
 class _NoAnswer(Exception):
@@ -110,7 +109,7 @@ def _search(
                 return
 
 
-def _ways(linked: Linked, prefix: str, names: tuple[str, ...] | None) -> Any:
+def _ways(linked: Linked, prefix: str, names: tuple[str, ...] | None) -> Iterator[list[tuple[str, a.Node]]]:
     """Walks through a linked graph that agree with the names as far as they go, inner graphs walked through."""
     stack: list[tuple[int, list[tuple[str, a.Node]]]] = [(linked.source, [])]
     while stack:
@@ -125,7 +124,9 @@ def _ways(linked: Linked, prefix: str, names: tuple[str, ...] | None) -> Any:
                     continue
                 longer = [[(prefix + action.name, action.member)]]
             else:
-                longer = list(_ways(linked.inner[action.name], f"{prefix}{action.name}/", rest))
+                inner = _ways(linked.inner[action.name], f"{prefix}{action.name}/", rest)
+                # Two tell already that there is more than one; a graph may have more walks than could be listed.
+                longer = list(itertools.islice(inner, 2 if names is None else None))
             for after in dict.fromkeys(x for x in step.after if x is not None):
                 stack.extend((after, way + more) for more in longer)
 

@@ -148,3 +148,41 @@ def test_examples_of_a_broken_node_add_no_complaint(project: Path) -> None:
     with pytest.raises(CompileError) as caught:
         suite_of(path)
     assert {d.code for d in caught.value.diagnostics} <= {"F020", "F040"}
+
+
+def test_an_example_of_a_graph_with_inner_graphs_walks_through_them(project: Path) -> None:
+    path = project / "nested.forge"
+    path.write_text(
+        FILE.replace(
+            "graph all {",
+            'graph clean {\n  from Note where Note.kind == "draft", words(Note.text) >= 3\n'
+            '  to Note where Note.kind == "clean"\n  nodes tidy, shorten\n}\ngraph all {',
+        ).replace("nodes *", "nodes clean, grade")
+        + f'example all {{ walk shorten, grade  given Note {{ text = "a b c" }}  model writer says "A."'
+        f'  model writer says "Nice."  model critic says {GOOD}  expect Note.text == "A." }}'
+        + 'example all { given Note { text = "a b c" } }'
+    )
+    first, second = (next(iter(i.run())) for i in suite_of(path).items if i.name == "example all")
+    assert (first.verdict, first.message) == ("passed", "")
+    assert second.message == "`all` has 2 walks: say which with `walk NODE, NODE`"
+
+
+def test_a_graph_with_more_walks_than_could_be_listed_is_no_trouble(project: Path) -> None:
+    """3 ** 40 walks through the inner graph, and one past it."""
+    kinds = " | ".join(f'"k{i}"' for i in range(41))
+    steps = "\n".join(
+        f'node n{i}_{j} {{ takes D  gives D  pre D.k == "k{i}"  keeps D.t  set D.k = "k{i + 1}" }}'
+        for i in range(40)
+        for j in range(3)
+    )
+    path = project / "wide.forge"
+    path.write_text(
+        f"struct D {{ t: str  k: {kinds} }}\nstruct E {{ t: str }}\n{steps}\n"
+        "node last { takes D  gives E  set E.t = D.t }\n"
+        'graph inner { from D where D.k == "k0"  to D where D.k == "k40"  nodes * except last }\n'
+        'graph outer { from D where D.k == "k0"  to E  nodes inner, last  emit { user "?"  assistant "{{ E.t }}" } }\n'
+        'example outer { given D { t = "x"  k = "k0" } }'
+    )
+    (item,) = suite_of(path, only=["example outer"]).items
+    (finding,) = item.run()
+    assert f"has {3**40 + 1:,} walks" in finding.message
