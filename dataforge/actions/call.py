@@ -27,7 +27,7 @@ async def perform(step: a.Call, draft: Draft) -> None:
         result = await asyncio.to_thread(lambda: step.function(**arguments))
     except Reject as rejection:
         raise Rejected(draft.name, "R104", rejection.reason) from rejection
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Foreign code: whatever it raises is reported with its name, and the row counts as failed.
         raise FunctionFailed(
             f"`{step.target}` raised {type(error).__name__}: {error}",

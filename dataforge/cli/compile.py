@@ -40,7 +40,7 @@ def compile_(
     With `--no-python` the file can name no Python module, so that a stranger's file can be read safely.
     """
     if output is not None:
-        _check_writable(output)
+        _check_writable(output, file)
     if watch:
         from dataforge.cli._watch import compile_on_change
 
@@ -67,9 +67,20 @@ def show_warnings(plan: Plan) -> None:
         say(warning.render() + "\n", err=True)
 
 
-def _check_writable(path: Path) -> None:
-    """See before the work that its result can be written."""
+def _check_writable(path: Path, program: Path) -> None:
+    """See before the work that its result can be written, and does not take the program's own place."""
     from dataforge.errors import OutputError
+
+    if path.exists() and (path.suffix == ".forge" or (program.exists() and path.samefile(program))):
+        raise OutputError(
+            f"{path} is a program, and would be overwritten",
+            code="R021",
+            help="give -o another name, such as plan.json",
+        )
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OutputError(
+            f"{path} is no ordinary file", code="R021", help="give -o the name of a file, such as plan.json"
+        )
 
     if path.is_dir():
         raise OutputError(

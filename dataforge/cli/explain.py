@@ -84,7 +84,8 @@ def explain(
             node = explain_node(found.explored(chosen), name, found.linked.get(chosen))
             lines, document = node_lines(node), {"node": node.to_json()}
     if as_json:
-        print_json(document)
+        others = [error.to_json() for error in found.errors if error.code != "F061"]
+        print_json({**document, "diagnostics": others} if others else document)
         return
     for error in found.errors:
         if error.code != "F061":

@@ -84,6 +84,18 @@ def _format(asked: str | None, output: Path | None) -> str:
     from dataforge.lang.diagnostics import did_you_mean, listing
     from dataforge.plan.draw.formats import format_of, formats
 
+    if output is not None and output.is_file() and output.suffix == ".forge":
+        raise OutputError(
+            f"{output} is a program, and would be overwritten",
+            code="R021",
+            help="give -o another name, such as graph.html",
+        )
+    if output is not None and output.exists() and not (output.is_file() or output.is_dir()):
+        raise OutputError(
+            f"{output} is no ordinary file",
+            code="R021",
+            help="give -o the name of a file, such as graph.html",
+        )
     if output is not None and (output.is_dir() or not output.parent.is_dir()):
         why = "it is a folder" if output.is_dir() else f"there is no folder {output.parent}"
         raise OutputError(

@@ -61,11 +61,11 @@ def test(
         for finding in found:
             counts[finding.verdict] += 1
         report.append(_entry(suite, found))
+    _check_names(only, report, wrong)
     if as_json:
         print_json({"files": report, **counts})
     elif not wrong or counts["passed"]:
         say(_summary(counts, seed))
-    _check_names(only, report, wrong)
     if wrong:
         raise typer.Exit(2)
     if counts["failed"]:

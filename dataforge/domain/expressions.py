@@ -308,7 +308,7 @@ class Resolver:
         def test(state: State, _: TokenCounter) -> bool:
             try:
                 return bool(function(*(state[name] for name in names)))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 # Foreign code: whatever it raises is reported with its name, and the row counts as failed.
                 raise FunctionFailed(
                     f"the predicate `{text}` raised {type(error).__name__}: {error}",

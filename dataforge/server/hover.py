@@ -143,7 +143,8 @@ def _struct(struct: StructType) -> str:
         f"  {f.name}: {_type(f.type)}{f' = {_literal(f.default)}' if f.constant_default else ''}"
         for f in struct.fields.values()
     ]
-    doc = inspect.getdoc(struct.model) if "__doc__" in vars(struct.model) else None
+    own = vars(struct.model).get("__doc__")  # its own, not that of the class that declared structs share
+    doc = inspect.cleandoc(own) if own else None
     return _block([f"struct {struct.name} {{", *lines, "}"], doc, f"of `{struct.origin}`")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -78,7 +79,9 @@ class Finding:
             f"  {model} said {shown(json.dumps(text, ensure_ascii=False))}" for model, text in self.said
         )
         if self.seed is not None:
-            lines.append(f"  replay  dataforge test {file} --only {self.subject} --seed {self.seed}")
+            lines.append(
+                f"  replay  dataforge test {shlex.quote(file)} --only {shlex.quote(self.subject)} --seed {self.seed}"
+            )
         return "\n".join(lines)
 
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel
 
+from dataforge.actions.ask import answer_schema
 from dataforge.actions.context import ModelCaller, Purpose, Rejected, RowContext
 from dataforge.actions.node import run_node
 from dataforge.domain import actions as a
+from dataforge.domain.conditions import holds
 from dataforge.domain.measures import simple_tokens
+from dataforge.models import grading
 from dataforge.models.client import ChatReply, ChatRequest
 
 State = dict[str, BaseModel]
+MOST_CORNERS = 729
 Answer = Callable[[a.Model, ChatRequest, Purpose], ChatReply]
 
 
@@ -91,8 +98,10 @@ def cooperative(node: a.Node, after: Mapping[str, BaseModel], low_marks: bool = 
 
     def answer(model: a.Model, request: ChatRequest, purpose: Purpose) -> ChatReply:
         if purpose == "judge":
-            return ChatReply(text=_verdict(judges, request, low_marks), model=model.name)
-        step = _asking(asks, request)
+            own_judges = [j for j in judges if j.model is model and _schema_of(j) == request.schema]
+            return ChatReply(text=_verdict((own_judges or judges)[0], after, low_marks), model=model.name)
+        own = [s for s in asks if s.model is model and answer_schema(s, node) == request.schema]
+        step = _asking(own or asks, request)
         return ChatReply(text=_saying(step, node, after), model=model.name)
 
     return answer
@@ -123,14 +132,37 @@ def _saying(step: a.Ask, node: a.Node, after: Mapping[str, BaseModel]) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _verdict(judges: list[a.Judge], request: ChatRequest, low_marks: bool) -> str:
-    asked = str(request.schema)
-    step = next((j for j in judges if all(repr(c.name) in asked for c in j.rubric.criteria)), judges[0])
-    return json.dumps(
-        {
-            "criteria": [
-                {"criterion": c.name, "reason": "as it is", "score": c.low if low_marks else c.high}
-                for c in step.rubric.criteria
-            ]
-        }
+def _schema_of(step: a.Judge) -> dict[str, Any]:
+    return grading.verdict_schema(
+        [grading.Criterion(c.name, c.text, c.low, c.high) for c in step.rubric.criteria]
     )
+
+
+def _verdict(step: a.Judge, after: Mapping[str, BaseModel], low_marks: bool) -> str:
+    criteria = step.rubric.criteria
+    marks = [c.low for c in criteria] if low_marks else _good_marks(step, after)
+    entries = [
+        {"criterion": c.name, "reason": "as it is", "score": mark}
+        for c, mark in zip(criteria, marks, strict=True)
+    ]
+    return json.dumps({"criteria": entries})
+
+
+def _good_marks(step: a.Judge, after: Mapping[str, BaseModel]) -> list[float]:
+    """Marks that the rubric accepts: those that make the wanted score, else high ones, else low ones."""
+    criteria = step.rubric.criteria
+    choices: list[list[float]] = []
+    wanted = getattr(after[step.score[0]], step.score[1]) if step.score is not None else None
+    if wanted is not None and all(c.low <= wanted <= c.high for c in criteria):
+        choices.append([float(wanted)] * len(criteria))
+    corners = itertools.product(*((c.high, (c.low + c.high) / 2, c.low) for c in criteria))
+    choices.extend(list(marks) for marks in itertools.islice(corners, MOST_CORNERS))
+    return next((marks for marks in choices if _accepted(step.rubric, marks)), choices[-1])
+
+
+def _accepted(rubric: a.Rubric, marks: list[float]) -> bool:
+    if rubric.accept is None:
+        return True
+    values: dict[str, Any] = {c.name: mark for c, mark in zip(rubric.criteria, marks, strict=True)}
+    values["score"] = math.fsum(marks) / len(marks)
+    return holds(rubric.accept, {"verdict": rubric.verdict.model(**values)}, simple_tokens)

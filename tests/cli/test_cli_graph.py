@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +132,15 @@ def test_help_shows_an_example(tmp_path):
     done = dataforge("graph", "--help", cwd=tmp_path)
     assert done.code == 0
     assert "dataforge graph graphs/quickstart.forge" in done.out
+
+
+def test_the_program_itself_and_devices_are_not_overwritten(tmp_path: Path) -> None:
+    program = tmp_path / "main.forge"
+    program.write_text((GRAPHS / "rubrics.forge").read_text())
+    before = program.read_text()
+    for command in ("graph", "compile"):
+        for output in (program, Path("/dev/null")):
+            done = dataforge(command, GRAPHS / "quickstart.forge", "-o", output, cwd=tmp_path)
+            assert (done.code, "R021" in done.err) == (2, True), done
+    assert program.read_text() == before
+    assert Path("/dev/null").is_char_device()
