@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,8 +15,10 @@ from dataforge.domain.conditions import broken
 from dataforge.domain.measures import simple_tokens
 from dataforge.models.client import ChatReply, ChatRequest
 from dataforge.plan.linked import Linked
+from dataforge.plan.walk import Luck, Position
+from dataforge.run.row import Router
 from dataforge.testing.findings import Finding, dumped
-from dataforge.testing.harness import Bench, Outcome, State
+from dataforge.testing.harness import Answer, Bench, Outcome, State
 
 
 class _NoAnswer(Exception):
@@ -66,7 +70,8 @@ def run_example(example: a.Example, linked: Linked | None) -> Finding:
             ways = walks_by_name(linked, example.walk)
             if len(ways) != 1:
                 return finding("failed", _which_walk(example, linked, len(ways)), part="walk")
-            outcome = _walk(bench, ways[0], given, answer)
+            names = tuple(name.rpartition("/")[2] for name, _ in ways[0])
+            outcome = _travel(bench, linked, names, given, answer)
     if outcome.error is not None:
         return finding("failed", _error(outcome.error), outcome)
     if example.reject is not None:
@@ -131,21 +136,65 @@ def _ways(linked: Linked, prefix: str, names: tuple[str, ...] | None) -> Iterato
                 stack.extend((after, way + more) for more in longer)
 
 
-def _walk(
-    bench: Bench, way: list[tuple[str, a.Node]], given: Mapping[str, BaseModel], answer: Any
+class _OffTheWalk(Exception):
+    """What came out leads elsewhere than the example's walk."""
+
+
+@dataclass
+class _Cursor:
+    """How far along its names a row is; shared by the laws of a graph and of those inside it."""
+
+    names: tuple[str, ...]
+    done: int = 0
+    at: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Where it was in each state: several rows, where a node gave many, go on from there one after another."""
+
+
+class _Named:
+    """The walk law of an example: the nodes that it names, in their order."""
+
+    def __init__(self, linked: Linked, cursor: _Cursor) -> None:
+        self.linked = linked
+        self.cursor = cursor
+
+    def choose(self, position: Position, rng: random.Random, luck: Luck) -> int | None:
+        """As `dataforge.plan.walk.Law` says."""
+        cursor = self.cursor
+        cursor.done = cursor.at.setdefault((id(self), position.state), cursor.done)
+        name = cursor.names[cursor.done] if cursor.done < len(cursor.names) else None
+        for step in self.linked.steps[position.state]:
+            action = self.linked.actions[step.action]
+            if isinstance(action.member, a.Node) and name in (action.member.name, action.name):
+                cursor.done += 1
+                return step.action
+            if isinstance(action.member, a.Graph) and _begins(self.linked.inner[action.name], name):
+                return step.action
+        if position.state in self.linked.goals:
+            return None
+        raise _OffTheWalk(
+            f"after {' → '.join(cursor.names[: cursor.done]) or 'the source'}, what came out does not lead to "
+            f"`{name or 'the target'}`"
+        )
+
+
+def _begins(linked: Linked, name: str | None) -> bool:
+    """Whether a walk of the graph may begin with a node of that name."""
+    actions = [linked.actions[step.action] for step in linked.steps[linked.source]]
+    return any(
+        _begins(linked.inner[x.name], name) if x.name in linked.inner else name in (x.member.name, x.name)
+        for x in actions
+    )
+
+
+def _travel(
+    bench: Bench, linked: Linked, names: tuple[str, ...], given: Mapping[str, BaseModel], answer: Answer
 ) -> Outcome:
-    whole = Outcome(states=[dict(given)])
-    for name, node in way:
-        after: list[State] = []
-        for state in whole.states:
-            outcome = bench.run(node, name, state, answer)
-            whole.said.extend(outcome.said)
-            if outcome.error is not None or outcome.rejected is not None:
-                whole.error, whole.rejected = outcome.error, outcome.rejected
-                return whole
-            after.extend(outcome.states)
-        whole.states = after
-    return whole
+    """Take the row through the graph as a run does, along the named walk."""
+    router = Router(linked, 0, "")
+    cursor = _Cursor(names)
+    for walks in router.walks.values():
+        walks.law = _Named(walks.linked, cursor)
+    return bench.travel(router, given, answer)
 
 
 def _which_walk(example: a.Example, linked: Linked, ways: int) -> str:
@@ -159,4 +208,4 @@ def _which_walk(example: a.Example, linked: Linked, ways: int) -> str:
 
 
 def _error(error: Exception) -> str:
-    return str(error) if isinstance(error, _NoAnswer) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, _NoAnswer | _OffTheWalk) else f"{type(error).__name__}: {error}"

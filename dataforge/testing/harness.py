@@ -21,6 +21,7 @@ from dataforge.domain.conditions import holds
 from dataforge.domain.measures import simple_tokens
 from dataforge.models import grading
 from dataforge.models.client import ChatReply, ChatRequest
+from dataforge.run.row import Router
 
 State = dict[str, BaseModel]
 MOST_CORNERS = 729
@@ -70,6 +71,18 @@ class Bench:
             outcome.error = error
         else:
             outcome.states = [dict(c.state) for c in after]
+        return outcome
+
+    def travel(self, router: Router, state: Mapping[str, BaseModel], answer: Answer) -> Outcome:
+        """Take a row through a whole graph; `router` chooses its walk."""
+        outcome = Outcome()
+        try:
+            arrived, rejected = self._runner.run(router.travel(row_context(state, answer, outcome)))
+        except Exception as error:  # noqa: BLE001 - as above
+            outcome.error = error
+        else:
+            outcome.states = [dict(traveller.context.state) for traveller in arrived]
+            outcome.rejected = next((why for _, why in rejected), None)
         return outcome
 
 

@@ -167,6 +167,50 @@ def test_an_example_of_a_graph_with_inner_graphs_walks_through_them(project: Pat
     assert second.message == "`all` has 2 walks: say which with `walk NODE, NODE`"
 
 
+BRANCHES = """
+struct Doc { text: str  topic: "raw" | "fact" | "fiction" | "other" = "raw" }
+struct Sketch { text: str }
+struct Note { text: str }
+generator writer
+node sort {
+  takes Doc
+  gives Doc
+  pre   Doc.topic == "raw"
+  post  Doc.topic in {"fact", "fiction", "other"}
+  keeps Doc.text
+  ask writer { prompt "{{ Doc.text }}"  into Doc.topic }
+  branch Doc.topic else reject
+}
+node sketch { takes Doc  gives Sketch  ask writer { prompt "{{ Doc.text }}"  into Sketch.text } }
+node ink { takes Sketch  gives Note  ask writer { prompt "{{ Sketch.text }}"  into Note.text } }
+graph draw { from Doc where Doc.topic == "fact"  to Note  nodes sketch, ink }
+node tell { takes Doc  gives Note  pre Doc.topic == "fiction"  ask writer { prompt "x"  into Note.text } }
+graph main { from Doc where Doc.topic == "raw"  to Note  nodes sort, draw, tell  emit { user "?"  assistant "{{ Note.text }}" } }
+"""
+SAYS = 'given Doc { text = "x" }  model writer says'
+
+
+@pytest.mark.parametrize(
+    ("example", "verdict", "message"),
+    [
+        (f'{SAYS} "fact"  model writer says "s"  model writer says "n"  walk sort, sketch, ink  expect Note.text == "n",'
+         " not has Sketch", "passed", ""),
+        (f'{SAYS} "fiction"  model writer says "n"  walk sort, tell  expect Note.text == "n"', "passed", ""),
+        (f'{SAYS} "other"  walk sort, tell  expect reject "R109"', "passed", ""),
+        (f'{SAYS} "fact"  walk sort, tell', "failed", "after sort, what came out does not lead to `tell`"),
+    ],
+    ids=["inner structs stay inside", "a branch", "an outcome that is rejected", "another outcome"],
+)  # fmt: skip
+def test_an_example_of_a_graph_goes_as_a_run_does(
+    example: str, verdict: str, message: str, project: Path
+) -> None:
+    path = project / "main.forge"
+    path.write_text(BRANCHES + "example main { " + example + " }")
+    (item,) = suite_of(path, only=["example main"]).items
+    (finding,) = item.run()
+    assert (finding.verdict, finding.message) == (verdict, message)
+
+
 def test_a_graph_with_more_walks_than_could_be_listed_is_no_trouble(project: Path) -> None:
     """3 ** 40 walks through the inner graph, and one past it."""
     kinds = " | ".join(f'"k{i}"' for i in range(41))
