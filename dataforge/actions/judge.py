@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from dataforge.actions.ask import ATTEMPTS_A_WALK, sampling, thinking_mode
 from dataforge.actions.context import Broken, Draft, Exchange, Rejected
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import holds
+from dataforge.domain.measures import TokenCounter
 from dataforge.domain.templates import Unrenderable, render
 from dataforge.models import grading
 from dataforge.models.client import ChatRequest
@@ -30,7 +32,7 @@ async def perform(step: a.Judge, draft: Draft, round: int) -> Verdict:
     Raises:
         Rejected: where the judge gives no verdict that can be read.
     """
-    criteria = tuple(grading.Criterion(c.name, c.text, c.low, c.high) for c in step.rubric.criteria)
+    criteria = criteria_of(step.rubric)
     view = draft.view()
     try:
         extra = render(step.instructions, view, draft.variables) if step.instructions is not None else ""
@@ -72,11 +74,7 @@ async def perform(step: a.Judge, draft: Draft, round: int) -> Verdict:
             )
             continue
         draft.standing.append(exchange)
-        mean = math.fsum(c.score for c in scores) / len(scores)
-        values: dict[str, Any] = {c.criterion: c.score for c in scores} | {"score": mean}
-        accepted = step.rubric.accept is None or holds(
-            step.rubric.accept, {"verdict": step.rubric.verdict.model(**values)}, draft.context.tokens
-        )
+        mean, accepted = weigh(step.rubric, {c.criterion: c.score for c in scores}, draft.context.tokens)
         verdict = Verdict(
             node=draft.name,
             round=round,
@@ -95,6 +93,18 @@ async def perform(step: a.Judge, draft: Draft, round: int) -> Verdict:
         )
         return verdict
     raise Rejected(draft.name, "R106", f"the judge gave no verdict that can be read: {complaint}")
+
+
+def criteria_of(rubric: a.Rubric) -> tuple[grading.Criterion, ...]:
+    """The rubric's criteria as the grading prompt takes them."""
+    return tuple(grading.Criterion(c.name, c.text, c.low, c.high) for c in rubric.criteria)
+
+
+def weigh(rubric: a.Rubric, marks: Mapping[str, float], tokens: TokenCounter) -> tuple[float, bool]:
+    """The mean of the marks, by criterion, and whether the rubric accepts them."""
+    mean = math.fsum(marks.values()) / len(marks)
+    verdict = rubric.verdict.model(**marks, score=mean)
+    return mean, rubric.accept is None or holds(rubric.accept, {"verdict": verdict}, tokens)
 
 
 def round_score(value: float) -> float:

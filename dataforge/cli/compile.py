@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from dataforge.cli._output import check_output
 from dataforge.cli._terminal import few, print_bytes, say
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def compile_(
     With `--no-python` the file can name no Python module, so that a stranger's file can be read safely.
     """
     if output is not None:
-        _check_writable(output, file)
+        check_output(output, file, such_as="plan.json")
     if watch:
         from dataforge.cli._watch import compile_on_change
 
@@ -65,33 +66,6 @@ def show_warnings(plan: Plan) -> None:
     """The compiler's warnings, on stderr."""
     for warning in plan.warnings:
         say(warning.render() + "\n", err=True)
-
-
-def _check_writable(path: Path, program: Path) -> None:
-    """See before the work that its result can be written, and does not take the program's own place."""
-    from dataforge.errors import OutputError
-
-    if path.exists() and (path.suffix == ".forge" or (program.exists() and path.samefile(program))):
-        raise OutputError(
-            f"{path} is a program, and would be overwritten",
-            code="R021",
-            help="give -o another name, such as plan.json",
-        )
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise OutputError(
-            f"{path} is no ordinary file", code="R021", help="give -o the name of a file, such as plan.json"
-        )
-
-    if path.is_dir():
-        raise OutputError(
-            f"{path} is a folder", code="R021", help="give -o the name of a file, such as plan.json"
-        )
-    if not path.parent.is_dir():
-        raise OutputError(
-            f"{path} cannot be written: there is no folder {path.parent}",
-            code="R021",
-            help=f"make it with `mkdir -p {path.parent}`, or choose another -o",
-        )
 
 
 def _show(plan: Plan) -> None:

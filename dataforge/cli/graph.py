@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dataforge.cli._output import check_output
 from dataforge.cli._terminal import print_bytes, print_json, printable, say
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def graph_(
     from dataforge.plan.draw.drawing import drawing_of
     from dataforge.plan.draw.formats import Sheet, formats
 
+    if output is not None:
+        check_output(output, file, such_as="graph.html")
     name = _format(format, output)
     plan = open_plan(file, graph=graph, python=python)
     show_warnings(plan)
@@ -78,31 +81,11 @@ def _format(asked: str | None, output: Path | None) -> str:
 
     Raises:
         InputError: R029, where it is none.
-        OutputError: R021, where the output cannot be written.
     """
-    from dataforge.errors import InputError, OutputError
+    from dataforge.errors import InputError
     from dataforge.lang.diagnostics import did_you_mean, listing
     from dataforge.plan.draw.formats import format_of, formats
 
-    if output is not None and output.is_file() and output.suffix == ".forge":
-        raise OutputError(
-            f"{output} is a program, and would be overwritten",
-            code="R021",
-            help="give -o another name, such as graph.html",
-        )
-    if output is not None and output.exists() and not (output.is_file() or output.is_dir()):
-        raise OutputError(
-            f"{output} is no ordinary file",
-            code="R021",
-            help="give -o the name of a file, such as graph.html",
-        )
-    if output is not None and (output.is_dir() or not output.parent.is_dir()):
-        why = "it is a folder" if output.is_dir() else f"there is no folder {output.parent}"
-        raise OutputError(
-            f"{output} cannot be written: {why}",
-            code="R021",
-            help="give -o the name of a file, such as graph.html",
-        )
     if asked is None:
         return (format_of(output.name) if output is not None else None) or "text"
     if asked not in formats():

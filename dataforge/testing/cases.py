@@ -70,7 +70,7 @@ def run_example(example: a.Example, linked: Linked | None) -> Finding:
             ways = walks_by_name(linked, example.walk)
             if len(ways) != 1:
                 return finding("failed", _which_walk(example, linked, len(ways)), part="walk")
-            names = tuple(name.rpartition("/")[2] for name, _ in ways[0])
+            names = tuple(name.rpartition("/")[2] for name in ways[0])
             outcome = _travel(bench, linked, names, given, answer)
     if outcome.error is not None:
         return finding("failed", _error(outcome.error), outcome)
@@ -93,30 +93,20 @@ def run_example(example: a.Example, linked: Linked | None) -> Finding:
     return finding("passed")
 
 
-def walks_by_name(linked: Linked, names: tuple[str, ...] | None) -> list[list[tuple[str, a.Node]]]:
-    """The walks that visit nodes of these names in this order, at most two; any walk where no names are given."""
-    found: list[list[tuple[str, a.Node]]] = []
-    _search(linked, names, [], found)
-    return found
-
-
-def _search(
-    linked: Linked,
-    names: tuple[str, ...] | None,
-    done: list[tuple[str, a.Node]],
-    found: list[list[tuple[str, a.Node]]],
-) -> None:
+def walks_by_name(linked: Linked, names: tuple[str, ...] | None) -> list[tuple[str, ...]]:
+    """Walks by the qualified names of their nodes, at most two: those that visit these names in order, or any."""
+    found: dict[tuple[str, ...], None] = {}
     for way in _ways(linked, "", names):
         if names is None or len(way) == len(names):
-            if way not in found:
-                found.append(way)
+            found[way] = None
             if len(found) > 1:
-                return
+                break
+    return list(found)
 
 
-def _ways(linked: Linked, prefix: str, names: tuple[str, ...] | None) -> Iterator[list[tuple[str, a.Node]]]:
+def _ways(linked: Linked, prefix: str, names: tuple[str, ...] | None) -> Iterator[tuple[str, ...]]:
     """Walks through a linked graph that agree with the names as far as they go, inner graphs walked through."""
-    stack: list[tuple[int, list[tuple[str, a.Node]]]] = [(linked.source, [])]
+    stack: list[tuple[int, tuple[str, ...]]] = [(linked.source, ())]
     while stack:
         state, way = stack.pop()
         if state in linked.goals:
@@ -124,10 +114,11 @@ def _ways(linked: Linked, prefix: str, names: tuple[str, ...] | None) -> Iterato
         for step in reversed(linked.steps[state]):
             action = linked.actions[step.action]
             rest = None if names is None else names[len(way) :]
+            longer: list[tuple[str, ...]]
             if isinstance(action.member, a.Node):
                 if rest is not None and not (rest and rest[0] in (action.member.name, action.name)):
                     continue
-                longer = [[(prefix + action.name, action.member)]]
+                longer = [(prefix + action.name,)]
             else:
                 inner = _ways(linked.inner[action.name], f"{prefix}{action.name}/", rest)
                 # Two tell already that there is more than one; a graph may have more walks than could be listed.

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from dataforge.lang.diagnostics import Source, Span
 
-Verdict = Literal["passed", "failed", "warning", "skipped"]
+Verdict = Literal["passed", "failed", "warning"]
 MOST_SHOWN = 600
 
 

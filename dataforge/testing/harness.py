@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import BaseModel
 
 from dataforge.actions.ask import answer_schema
 from dataforge.actions.context import ModelCaller, Purpose, Rejected, RowContext
+from dataforge.actions.judge import criteria_of, weigh
 from dataforge.actions.node import run_node
 from dataforge.domain import actions as a
-from dataforge.domain.conditions import holds
 from dataforge.domain.measures import simple_tokens
 from dataforge.models import grading
 from dataforge.models.client import ChatReply, ChatRequest
@@ -111,7 +109,11 @@ def cooperative(node: a.Node, after: Mapping[str, BaseModel], low_marks: bool = 
 
     def answer(model: a.Model, request: ChatRequest, purpose: Purpose) -> ChatReply:
         if purpose == "judge":
-            own_judges = [j for j in judges if j.model is model and _schema_of(j) == request.schema]
+            own_judges = [
+                j
+                for j in judges
+                if j.model is model and grading.verdict_schema(criteria_of(j.rubric)) == request.schema
+            ]
             return ChatReply(text=_verdict((own_judges or judges)[0], after, low_marks), model=model.name)
         own = [s for s in asks if s.model is model and answer_schema(s, node) == request.schema]
         step = _asking(own or asks, request)
@@ -145,12 +147,6 @@ def _saying(step: a.Ask, node: a.Node, after: Mapping[str, BaseModel]) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _schema_of(step: a.Judge) -> dict[str, Any]:
-    return grading.verdict_schema(
-        [grading.Criterion(c.name, c.text, c.low, c.high) for c in step.rubric.criteria]
-    )
-
-
 def _verdict(step: a.Judge, after: Mapping[str, BaseModel], low_marks: bool) -> str:
     criteria = step.rubric.criteria
     marks = [c.low for c in criteria] if low_marks else _good_marks(step, after)
@@ -170,12 +166,9 @@ def _good_marks(step: a.Judge, after: Mapping[str, BaseModel]) -> list[float]:
         choices.append([float(wanted)] * len(criteria))
     corners = itertools.product(*((c.high, (c.low + c.high) / 2, c.low) for c in criteria))
     choices.extend(list(marks) for marks in itertools.islice(corners, MOST_CORNERS))
-    return next((marks for marks in choices if _accepted(step.rubric, marks)), choices[-1])
+    names = [c.name for c in criteria]
 
+    def accepted(marks: list[float]) -> bool:
+        return weigh(step.rubric, dict(zip(names, marks, strict=True)), simple_tokens)[1]
 
-def _accepted(rubric: a.Rubric, marks: list[float]) -> bool:
-    if rubric.accept is None:
-        return True
-    values: dict[str, Any] = {c.name: mark for c, mark in zip(rubric.criteria, marks, strict=True)}
-    values["score"] = math.fsum(marks) / len(marks)
-    return holds(rubric.accept, {"verdict": rubric.verdict.model(**values)}, simple_tokens)
+    return next((marks for marks in choices if accepted(marks)), choices[-1])

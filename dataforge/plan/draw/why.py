@@ -9,11 +9,14 @@ that they leave possible is kept as alternatives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dataforge.plan.facts import Effect, Facts, Knowledge, Requirement, bits_of, common
+from dataforge.plan.explain.core import literals_of
+from dataforge.plan.facts import Facts, Knowledge, Requirement, common
+from dataforge.plan.link import progress
 from dataforge.plan.linked import SOURCE, TARGET, Linked
+from dataforge.plan.why import clauses_of
 
 MAX_ALTERNATIVES = 12
 """More than so many alternatives in one state are told as what they have in common."""
@@ -117,13 +120,7 @@ def why_of(linked: Linked) -> Why:
 
 
 def _clauses(requirement: Requirement) -> list[list[tuple[int, bool]]]:
-    single = [[(bit, True)] for bit in bits_of(requirement.true)]
-    single += [[(bit, False)] for bit in bits_of(requirement.false)]
-    several = [
-        [(bit, True) for bit in bits_of(true)] + [(bit, False) for bit in bits_of(false)]
-        for true, false in requirement.choices
-    ]
-    return [*single, *several]
+    return [[(x.bit, x.sign) for x in literals_of(clause)] for clause in clauses_of(requirement)]
 
 
 def _told(facts: Facts, bit: int, sign: bool) -> Told:
@@ -147,26 +144,11 @@ def _known(linked: Linked) -> dict[int, tuple[Knowledge, ...]]:
     known: dict[int, tuple[Knowledge, ...]] = {linked.source: linked.facts.initial}
     for state in linked.order:
         for step in linked.steps[state]:
-            effect = linked.actions[step.action].effect
-            for outcome, after in enumerate(step.after):
+            outcomes = progress(known[state], linked.actions[step.action].effect)
+            for new, after in zip(outcomes, step.after, strict=True):
                 if after is not None:
-                    new = _progress(known[state], effect, outcome)
                     known[after] = _weakest({*known.get(after, ()), *new})
     return known
-
-
-def _progress(alternatives: Sequence[Knowledge], effect: Effect, outcome: int) -> list[Knowledge]:
-    """What is known after one outcome of an action, as the linker has it."""
-    derived = sum(2 << 2 * struct for struct in bits_of(effect.derived))
-    given = sum(1 << 2 * struct for struct in bits_of(effect.given))
-    found = []
-    for true, false in alternatives:
-        kept_true = true & ~effect.forget | derived
-        kept_false = false & ~effect.forget & ~given & ~derived
-        for gain_true, gain_false in effect.outcomes[outcome]:
-            if not (kept_true & gain_false or kept_false & gain_true):
-                found.append((kept_true | gain_true, kept_false | gain_false))
-    return found
 
 
 def _weakest(alternatives: set[Knowledge]) -> tuple[Knowledge, ...]:
