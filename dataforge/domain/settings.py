@@ -160,14 +160,14 @@ def misfit(struct: StructType, name: str, value: Any) -> str:
         return "not a finite number"
     lax = isinstance(value, int | float) and struct.fields[name].type.base in ("int", "float")
     try:
-        _adapter(struct, name).validate_python(value, strict=not lax)
+        field_adapter(struct, name).validate_python(value, strict=not lax)
     except ValidationError as error:
         return error.errors(include_url=False)[0]["msg"]
     return ""
 
 
 @functools.lru_cache(maxsize=4_096)
-def _adapter(struct: StructType, name: str) -> TypeAdapter[Any]:
+def field_adapter(struct: StructType, name: str) -> TypeAdapter[Any]:
     """Validator of one field; making one costs a hundred times as much as using it."""
     info = struct.model.model_fields[name]
     annotation: Any = info.annotation

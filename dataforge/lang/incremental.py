@@ -12,7 +12,6 @@ before it ends inside an item, so an item that ends too soon is tried again toge
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from operator import attrgetter
@@ -23,10 +22,8 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 from dataforge.lang import syntax as s
 from dataforge.lang.collection import held_collection
 from dataforge.lang.diagnostics import Diagnostic, Report, Source, Span
-from dataforge.lang.parse import CUT, HEADER, ITEM, parse, parse_text, report_syntax
+from dataforge.lang.parse import cuts, lost_names, parse, parse_text, plain_cuts, report_syntax
 from dataforge.lang.repair import Budget
-
-_ITEM_START = re.compile(rf"^(?={ITEM})", re.MULTILINE)
 
 MOST_JOINED = 8
 """An item is tried together with at most so many pieces after it; past that, the whole text is parsed."""
@@ -54,39 +51,6 @@ class ItemCache:
 _Bound = tuple[int, int]
 
 
-def cuts(text: str) -> list[int]:
-    """Offsets at which the top-level items of a text begin, as far as its lines tell; the first is 0, the last its end.
-
-    Where the triple quotes of the text do not pair, no quoted text goes on over the beginning of an item.
-    """
-    return _plain_cuts(text) if text.count('"""') % 2 == 0 else _odd_cuts(text)
-
-
-def _plain_cuts(text: str) -> list[int]:
-    found = (m.start() for m in CUT.finditer(text) if m.end() == m.start())
-    return sorted({0, *found, len(text)})
-
-
-def _odd_cuts(text: str) -> list[int]:
-    """What `CUT_ODD` of the parser finds, which looks for an item at each letter of each text: fifteen times as fast."""
-    found = {0, len(text)}
-    at = 0
-    while (m := CUT.search(text, at)) is not None:
-        if m.end() == m.start():
-            found.add(m.start())
-            at = m.start() + 1
-        elif m.group().startswith('"""') and _holds_item(text, m.start() + 3, m.end() - 3):
-            at = m.start() + 2  # never closed: an empty text, and a quote
-        else:
-            at = m.end()
-    return sorted(found)
-
-
-def _holds_item(text: str, start: int, end: int) -> bool:
-    item = _ITEM_START.search(text, start)
-    return item is not None and item.start() < end
-
-
 def parse_items(source: Source, cache: ItemCache, report: Report) -> s.File:
     """Parse a whole file as `parse` does, taking from the cache what did not change since the last call.
 
@@ -111,7 +75,7 @@ def _parse_items(source: Source, cache: ItemCache, report: Report) -> s.File:
         cache.pieces[chunk] = found
         return found
 
-    bounds = list(itertools.pairwise(_plain_cuts(text)))
+    bounds = list(itertools.pairwise(plain_cuts(text)))
     if any(piece(bound).failed for bound in bounds):
         joined, unclear = _joined(bounds, piece)
         if unclear:
@@ -147,13 +111,7 @@ def _parse_piece(chunk: str, budget: Budget) -> _Piece:
         file = parse_text(source, chunk, 0, report)
     except UnexpectedInput as error:
         report_syntax(source, chunk, 0, error, report, budget)
-        header = HEADER.match(chunk)
-        names = (
-            [header.group(2)]
-            if header is not None
-            else re.findall(r"\b[^\W\d]\w*\b", chunk.partition("import")[2].split("\n")[0])
-        )
-        lost = s.File((), None, tuple(names))
+        lost = s.File((), None, lost_names(chunk))
         return _Piece(lost, tuple(report.diagnostics), True, _ends_too_soon(chunk, error))
     if file.version is not None:  # which `parse` looks at
         report = Report()

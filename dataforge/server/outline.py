@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dataforge.lang.incremental import cuts
+from dataforge.lang.parse import cuts
 from dataforge.server import roles
 from dataforge.server.forms import Role
 from dataforge.server.roles import ItemWords, Place, Word

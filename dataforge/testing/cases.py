@@ -18,7 +18,8 @@ from dataforge.plan.linked import Linked
 from dataforge.plan.walk import Luck, Position
 from dataforge.run.row import Router
 from dataforge.testing.findings import Finding, dumped
-from dataforge.testing.harness import Answer, Bench, Outcome, State
+from dataforge.testing.harness import Answer, Bench, Outcome
+from dataforge.testing.strategies import State
 
 
 class _NoAnswer(Exception):

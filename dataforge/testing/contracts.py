@@ -40,8 +40,8 @@ from dataforge.domain.values import within
 from dataforge.errors import FunctionFailed, Reject
 from dataforge.testing.adversaries import ADVERSARIES
 from dataforge.testing.findings import Finding, dumped
-from dataforge.testing.harness import Answer, Bench, Outcome, State, cooperative
-from dataforge.testing.strategies import NothingSatisfies, states_of
+from dataforge.testing.harness import Answer, Bench, Outcome, cooperative
+from dataforge.testing.strategies import NothingSatisfies, State, states_of
 
 DEFAULT_EXAMPLES = 100
 BATCH = 10

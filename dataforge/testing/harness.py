@@ -20,8 +20,8 @@ from dataforge.domain.measures import simple_tokens
 from dataforge.models import grading
 from dataforge.models.client import ChatReply, ChatRequest
 from dataforge.run.row import Router
+from dataforge.testing.strategies import State
 
-State = dict[str, BaseModel]
 MOST_CORNERS = 729
 Answer = Callable[[a.Model, ChatRequest, Purpose], ChatReply]
 

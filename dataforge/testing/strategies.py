@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dataforge.domain.conditions import (
     TRUE,
@@ -31,6 +31,7 @@ from dataforge.domain.conditions import (
 from dataforge.domain.expressions import Resolver
 from dataforge.domain.measures import simple_tokens
 from dataforge.domain.scope import FileScope
+from dataforge.domain.settings import field_adapter
 from dataforge.domain.structs import FieldType, StructField, StructType
 from dataforge.domain.values import Numbers, Values, intersection
 from dataforge.errors import InputError
@@ -285,7 +286,7 @@ _PLAIN: tuple[Any, ...] = (
 
 def _foreign_value(struct: StructType, spec: StructField, rule: Rule, chooser: Chooser) -> Any:
     """A value of a type such as a dict, a date or a URL: plain ones are offered, and pydantic takes what fits."""
-    fitting = [v for v in _fitting(struct.model, spec.name) if not (rule.present and v is None)]
+    fitting = [v for v in _fitting(struct, spec.name) if not (rule.present and v is None)]
     if rule.present is False:
         return None
     if not spec.required and (not fitting or (not rule.present and not perhaps(chooser))):
@@ -296,10 +297,8 @@ def _foreign_value(struct: StructType, spec: StructField, rule: Rule, chooser: C
 
 
 @functools.lru_cache(maxsize=1_024)
-def _fitting(model: type[BaseModel], name: str) -> tuple[Any, ...]:
-    info = model.model_fields[name]
-    annotation: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+def _fitting(struct: StructType, name: str) -> tuple[Any, ...]:
+    adapter = field_adapter(struct, name)
     found = []
     for value in _PLAIN:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dataforge.lang.diagnostics import Report, Source, in_order
-from dataforge.lang.incremental import ItemCache, cuts, parse_items
-from dataforge.lang.parse import parse
+from dataforge.lang.incremental import ItemCache, parse_items
+from dataforge.lang.parse import cuts, parse
 from dataforge.lang.store import _encode
 
 GRAPHS = Path(__file__).parents[2] / "graphs"
@@ -117,10 +118,13 @@ def test_cuts_cover_the_text(text: str) -> None:
 @settings(max_examples=150)
 @given(edits())
 def test_cuts_are_those_of_the_parser(texts: list[str]) -> None:
-    from dataforge.lang.parse import CUT, CUT_ODD
+    from dataforge.lang.parse import _ON_LINE, _TEXT, CUT, ITEM
 
+    # The plain statement of the same: no text goes on over the beginning of an item.
+    short = _TEXT.replace("(?s:.*?)", rf"(?:(?!^(?:{ITEM}))(?s:.))*?")
+    odd = re.compile(rf"{short}|\#[^\n]*|^(?={ITEM})|{_ON_LINE}", re.MULTILINE)
     for text in texts:
-        cut = CUT if text.count('"""') % 2 == 0 else CUT_ODD
+        cut = CUT if text.count('"""') % 2 == 0 else odd
         assert cuts(text) == sorted(
             {0, len(text), *(m.start() for m in cut.finditer(text) if m.end() == m.start())}
         )
