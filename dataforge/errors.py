@@ -126,6 +126,12 @@ class PermanentError(ModelError):
     default_code = "R008"
 
 
+class QuotaError(ModelError):
+    """The account behind the endpoint has nothing left to spend: the endpoint is parked until a person sees to it."""
+
+    default_code = "R009"
+
+
 class FunctionFailed(RunError):
     """A `call` function or a predicate raised something other than `Reject`: its author must see it."""
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -46,11 +46,40 @@ class ModelTable(_Table):
 
     backend: str | None = None
     model: Annotated[str, Field(min_length=1)] | None = None
-    base_url: Annotated[str, AfterValidator(_http_url)] | None = None
+    base_url: (
+        Annotated[
+            tuple[Annotated[str, AfterValidator(_http_url)], ...],
+            BeforeValidator(_one_or_many),
+            Field(strict=False, min_length=1),
+        ]
+        | None
+    ) = None
+    """One endpoint, or several that serve the same weights."""
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     weights: Annotated[str, Field(min_length=1)] | None = None
     path: str | None = None
-    concurrency: Annotated[int, Field(ge=1, le=4096)] | None = None
+    allow_link_local: bool | None = None
+    """Whether an address may be link-local, where clouds keep their metadata and credentials."""
+
+    concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """The most requests in flight at once, over all endpoints; how many really are adapts to what they bear."""
+    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    tokens_per_minute: Annotated[float, Field(gt=0)] | None = None
+    prompt_price: Annotated[float, Field(ge=0)] | None = None
+    completion_price: Annotated[float, Field(ge=0)] | None = None
+    """Prices of a million tokens, in whatever currency `--max-cost` is meant in."""
+    mode: Literal["chat", "batch"] | None = None
+    poll_s: Annotated[float, Field(gt=0)] | None = None
+    stream: bool | None = None
+
+    engine: Literal["sglang"] | None = None
+    """Have the run launch a server of its own for the model, and stop it afterwards."""
+    tensor_parallel: Annotated[int, Field(ge=1)] | None = None
+    context_length: Annotated[int, Field(ge=1)] | None = None
+    reasoning_parser: str | None = None
+    tool_call_parser: str | None = None
+    attention_backend: str | None = None
+    engine_args: Annotated[tuple[str, ...], Field(strict=False)] | None = None
 
     temperature: Annotated[float, Field(ge=0, le=5)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -70,7 +99,7 @@ class ModelTable(_Table):
     @property
     def names_endpoint(self) -> bool:
         """Whether the table says where the model is, or only how to ask it."""
-        return any((self.backend, self.model, self.base_url, self.path))
+        return any((self.backend, self.model, self.base_url, self.path, self.engine))
 
 
 class _ProjectTable(_Table):

@@ -13,7 +13,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from dataforge.cli._terminal import printable
-from dataforge.run.progress import Progress
+from dataforge.run.progress import CallEvent, Progress
 
 PLAIN_EVERY_S = 5.0
 SPEED_OVER_S = 30.0
@@ -44,11 +44,11 @@ class PlainProgress(Progress):
         if done:
             self.line(f"{done:,} rows are finished already; going on from there")
 
-    def call(self, model: str, tokens: int, latency_s: float, reused: bool) -> None:
+    def call(self, event: CallEvent) -> None:
         self.calls += 1
-        self.reused += reused
-        if not reused:
-            self.tokens.append((time.monotonic(), tokens))
+        self.reused += event.reused
+        if not event.reused:
+            self.tokens.append((time.monotonic(), event.completion_tokens))
         self.show()
 
     def row(self, status: str, code: str | None) -> None:

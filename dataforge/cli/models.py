@@ -68,10 +68,9 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
         "backend": spec.backend,
         "origin": spec.origin,
     }
-    places = {
-        key: str(spec.options[key]) for key in ("base_url", "api_key_env", "path") if key in spec.options
-    }
-    return described | places
+    places = {key: str(spec.options[key]) for key in ("api_key_env", "path") if key in spec.options}
+    addresses = {"base_url": ", ".join(spec.options["base_url"])} if "base_url" in spec.options else {}
+    return described | addresses | places
 
 
 def _show(name: str, told: Mapping[str, Any]) -> None:

@@ -28,13 +28,17 @@ EMBEDDED_JUDGE = "minilm-judge"
 _SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed")
 _OPTIONS = (
     "base_url", "api_key_env", "path", "connect_timeout_s", "read_timeout_s", "total_timeout_s", "retry_base_s",
-    "rate_limit_wait_s",
+    "rate_limit_wait_s", "allow_link_local", "requests_per_minute", "tokens_per_minute", "prompt_price",
+    "completion_price", "poll_s", "stream", "tensor_parallel", "context_length", "reasoning_parser",
+    "tool_call_parser", "attention_backend", "engine_args",
 )  # fmt: skip
 _MODEL_VARIABLE: Mapping[Kind, str] = {"generator": "DATAFORGE_MODEL", "judge": "DATAFORGE_JUDGE_MODEL"}
 _EMBEDDED: Mapping[Kind, ModelTable] = {
     "generator": ModelTable(backend="local", model=EMBEDDED_GENERATOR, concurrency=8),
     "judge": ModelTable(backend="local", model=EMBEDDED_JUDGE, concurrency=2),
 }
+_HTTP_BACKENDS = ("openai", "openai_sdk", "openai_batch")
+"""Backends that go to OpenAI where no address is given."""
 _OPENAI_KEY = "OPENAI_API_KEY"
 
 
@@ -179,13 +183,11 @@ def _spec(
         return next((value for table in heard if (value := getattr(table, key)) is not None), None)
 
     table, origin = endpoint.table, endpoint.origin
-    backend = table.backend or (
-        "replay" if table.path and not table.model and not table.base_url else "openai"
-    )
+    backend = table.backend or _backend(table, told("mode"))
     find_backend(backend, origin=origin)
     model = table.model or _default_model(backend, kind, name, origin)
     options = {key: value for key in _OPTIONS if (value := told(key)) is not None}
-    if backend == "openai":
+    if backend in _HTTP_BACKENDS:
         _complete_address(name, options, origin, environ)
     sampling = {
         key: value
@@ -204,6 +206,15 @@ def _spec(
         options=MappingProxyType(options | dict(told("options") or {})),
         origin=origin,
     )
+
+
+def _backend(table: ModelTable, mode: str | None) -> str:
+    """The backend of a table that names none."""
+    if table.engine is not None:
+        return table.engine
+    if table.path and not table.model and not table.base_url:
+        return "replay"
+    return "openai_batch" if mode == "batch" else "openai"
 
 
 def _default_model(backend: str, kind: Kind, name: str, origin: str) -> str:
@@ -225,7 +236,7 @@ def _complete_address(name: str, options: dict[str, Any], origin: str, environ: 
     """
     if "base_url" not in options:
         if base_url := environ.get("OPENAI_BASE_URL", "").strip():
-            options["base_url"] = _checked_address(base_url)
+            options["base_url"] = (_checked_address(base_url),)
         if environ.get(_OPENAI_KEY) or not base_url:
             options.setdefault("api_key_env", _OPENAI_KEY)
     variable = options.get("api_key_env")
@@ -239,7 +250,7 @@ def _complete_address(name: str, options: dict[str, Any], origin: str, environ: 
 
 def _checked_address(base_url: str) -> str:
     try:
-        ModelTable(base_url=base_url)
+        ModelTable(base_url=(base_url,))
     except ValidationError as error:
         raise ProjectError(
             f"the environment variable OPENAI_BASE_URL is wrong: {error.errors()[0]['msg'].removeprefix('Value error, ')}",

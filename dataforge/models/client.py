@@ -77,6 +77,7 @@ class ChatReply:
         prompt_tokens, completion_tokens: as the server counted them; 0 where it did not say.
         latency_s: wall seconds from request to whole reply, retries included.
         model: the model name that the server reported.
+        attempts: requests that it took, the last one included.
     """
 
     text: str
@@ -87,6 +88,7 @@ class ChatReply:
     completion_tokens: int = 0
     latency_s: float = 0.0
     model: str = ""
+    attempts: int = 1
 
 
 class Backend(Protocol):
@@ -127,7 +129,8 @@ class ModelSpec:
             judges do not grade their own homework. Defaults to `model`.
         sampling: defaults for requests that say nothing themselves.
         concurrency: how many requests may be in flight at once.
-        options: whatever else the backend takes (`base_url`, `api_key_env`, time-outs, `path`).
+        options: whatever else the backend takes (`base_url`, always a tuple, `api_key_env`, time-outs, `path`). The run
+            adds `state_folder`, a folder of its own for backends that must remember something across starts.
         origin: where the binding comes from, for messages: `dataforge.toml`, `--models x.toml`, `environment`, `default`.
     """
 
@@ -140,3 +143,8 @@ class ModelSpec:
     concurrency: int = 16
     options: Mapping[str, Any] = field(default_factory=dict)
     origin: str = "default"
+
+    def cost(self, reply: ChatReply) -> float:
+        """What a reply cost by the binding's prices; 0 where it has none."""
+        prompt, completion = self.options.get("prompt_price", 0.0), self.options.get("completion_price", 0.0)
+        return float(prompt * reply.prompt_tokens + completion * reply.completion_tokens) / 1e6

@@ -64,7 +64,7 @@ class OpenAIBackend:
     def __init__(self, spec: ModelSpec) -> None:
         options = spec.options
         self._spec = spec
-        url = str(options.get("base_url") or DEFAULT_URL).rstrip("/")
+        url = str((options.get("base_url") or (DEFAULT_URL,))[0]).rstrip("/")
         variable = options.get("api_key_env")
         self._endpoint = wire.Endpoint(url, spec.model, variable, _key(spec, variable))
         self._limit = Limit(spec.concurrency, shared_pause(url, spec.model, variable or ""))

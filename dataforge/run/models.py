@@ -16,7 +16,7 @@ from dataforge.models.binding import SelfJudging, bind, check_independence, with
 from dataforge.models.client import Backend, ChatReply, ChatRequest, ModelSpec
 from dataforge.plan.artifact import Plan
 from dataforge.run.journal import CallRecord, Journal
-from dataforge.run.progress import Progress
+from dataforge.run.progress import CallEvent, Progress
 
 
 def bind_models(
@@ -93,7 +93,7 @@ class Models:
             known = await asyncio.shield(self._under_way[key])
         if known is not None:
             self.reused += 1
-            self.progress.call(model.name, known.completion_tokens, 0.0, True)
+            self._tell(row, model.name, node, purpose, known, time.time(), reused=True)
             return known
         if self.stop.is_set():
             raise Interrupted("the run was stopped")
@@ -129,8 +129,37 @@ class Models:
         self.calls += 1
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
-        self.progress.call(model.name, reply.completion_tokens, reply.latency_s, False)
+        self._tell(row, model.name, node, purpose, reply, started, reused=False)
         return reply
+
+    def _tell(
+        self,
+        row: int,
+        model: str,
+        node: str,
+        purpose: Purpose,
+        reply: ChatReply,
+        started_at: float,
+        *,
+        reused: bool,
+    ) -> None:
+        self.progress.call(
+            CallEvent(
+                row=row,
+                node=node,
+                purpose=purpose,
+                model=model,
+                served_by=reply.model,
+                prompt_tokens=reply.prompt_tokens,
+                completion_tokens=reply.completion_tokens,
+                latency_s=0.0 if reused else reply.latency_s,
+                attempts=reply.attempts,
+                cost=0.0 if reused else self.specs[model].cost(reply),
+                reused=reused,
+                started_at=started_at,
+                finish_reason=reply.finish_reason,
+            )
+        )
 
     async def _backend(self, name: str) -> Backend:
         if name not in self._backends:

@@ -2,7 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """A model call that has ended, or whose journalled reply was used again.
+
+    Attributes:
+        row: number of the row that asked.
+        node: the node that asked.
+        purpose: `ask` or `judge`.
+        model: logical name of the model.
+        served_by: the model's name as its server reported it.
+        prompt_tokens, completion_tokens: as the server counted them.
+        latency_s: wall seconds, retries included; 0 where `reused`.
+        attempts: requests that it took.
+        cost: by the prices of the binding; 0 where it has none or `reused`.
+        reused: whether the reply was there already.
+        started_at: Unix seconds.
+        finish_reason: as the server said.
+    """
+
+    row: int
+    node: str
+    purpose: str
+    model: str
+    served_by: str
+    prompt_tokens: int
+    completion_tokens: int
+    latency_s: float
+    attempts: int
+    cost: float
+    reused: bool
+    started_at: float
+    finish_reason: str
 
 
 class Progress:
@@ -17,8 +52,8 @@ class Progress:
             models: logical name → what it is bound to, for people.
         """
 
-    def call(self, model: str, tokens: int, latency_s: float, reused: bool) -> None:
-        """A model call has ended, or its journalled reply was used again (`reused`)."""
+    def call(self, event: CallEvent) -> None:
+        """A model call has ended, or its journalled reply was used again."""
 
     def row(self, status: str, code: str | None) -> None:
         """A row has ended: `kept`, `rejected`, `failed` or `filtered`, with the reason's code where it was not kept."""
@@ -28,3 +63,30 @@ class Progress:
 
     def end(self) -> None:
         """The run has ended, by itself or by interruption."""
+
+
+class Several(Progress):
+    """Passes every event on to several listeners."""
+
+    def __init__(self, listeners: Sequence[Progress]) -> None:
+        self.listeners = listeners
+
+    def begin(self, rows: int, done: int, models: Mapping[str, str]) -> None:
+        for listener in self.listeners:
+            listener.begin(rows, done, models)
+
+    def call(self, event: CallEvent) -> None:
+        for listener in self.listeners:
+            listener.call(event)
+
+    def row(self, status: str, code: str | None) -> None:
+        for listener in self.listeners:
+            listener.row(status, code)
+
+    def note(self, message: str) -> None:
+        for listener in self.listeners:
+            listener.note(message)
+
+    def end(self) -> None:
+        for listener in self.listeners:
+            listener.end()

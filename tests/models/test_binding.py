@@ -50,7 +50,7 @@ def test_the_environment_binds_each_kind_by_its_own_variable(project):
         "big",
         "environment",
     )
-    assert bound["writer"].options["base_url"] == "http://127.0.0.1:1/v1"
+    assert bound["writer"].options["base_url"] == ("http://127.0.0.1:1/v1",)
     assert "api_key_env" not in bound["writer"].options
     assert bound["critic"].backend == "local"
     environ = {"DATAFORGE_JUDGE_MODEL": "wise", "OPENAI_API_KEY": "sk-1"}
@@ -138,7 +138,7 @@ def test_no_key_is_ever_part_of_a_spec(project):
 
 def test_a_table_without_base_url_takes_the_environments(project):
     environ = {"OPENAI_BASE_URL": "http://here/v1"}
-    assert one(project("[models.writer]\nmodel = 'm'"), environ).options["base_url"] == "http://here/v1"
+    assert one(project("[models.writer]\nmodel = 'm'"), environ).options["base_url"] == ("http://here/v1",)
 
 
 @pytest.mark.parametrize(
