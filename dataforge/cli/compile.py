@@ -51,7 +51,7 @@ def compile_(
     plan = open_plan(file, graph=graph, python=python)
     show_warnings(plan)
     if output is not None:
-        from dataforge.corpus.layout import write_durably
+        from dataforge.run.storage import write_durably
 
         write_durably(output, plan.json().encode())
     if as_json:

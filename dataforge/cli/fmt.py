@@ -198,7 +198,7 @@ def _check_same(path: Path, before: str, after: str) -> None:
 
 def _replace(path: Path, data: bytes, stamp: tuple[int, ...]) -> None:
     """Put new bytes in a file's place, whole or not at all; links lead to it and its mode stays."""
-    from dataforge.corpus.layout import put_in_place
+    from dataforge.run.storage import put_in_place
 
     place = path.resolve()
     try:

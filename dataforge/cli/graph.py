@@ -66,7 +66,7 @@ def graph_(
         return
     text = formats()[name].draw(sheet)
     if output is not None:
-        from dataforge.corpus.layout import write_durably
+        from dataforge.run.storage import write_durably
 
         write_durably(output, text.encode("utf-8", "backslashreplace"))
         say(f"{name} written to {output}")

@@ -24,7 +24,7 @@ def init(
 
     Example: `dataforge init my-corpus && dataforge run my-corpus/hello.forge`
     """
-    from dataforge.corpus.layout import storing
+    from dataforge.run.storage import storing
 
     starter = dict(_files(importlib.resources.files("dataforge") / "starter"))
     _check_free(directory, starter)

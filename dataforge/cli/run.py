@@ -7,7 +7,6 @@ import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from dataforge.cli._terminal import print_json, say
 
 if TYPE_CHECKING:
     from dataforge.plan.artifact import Plan
-    from dataforge.run.engine import RunOptions, RunSummary
+    from dataforge.run.options import RunOptions, RunSummary
     from dataforge.run.progress import Progress
 
 
@@ -62,11 +61,26 @@ def run(
         None, "--models", help="A file of [models.NAME] tables; goes before dataforge.toml."
     ),
     graph: str | None = typer.Option(None, help="Which graph, where the file has several."),
-    concurrency: int = typer.Option(64, min=1, help="Rows under way at once."),
+    concurrency: int | None = typer.Option(
+        None, min=1, help="Rows under way at once; as many as keep the models busy by default."
+    ),
     max_failures: int = typer.Option(
         0, min=0, help="Rows that may be lost to errors before the exit code is 1."
     ),
     on: str = typer.Option("local", help="Where to run; `local` is what this version has."),
+    reuse: list[Path] = typer.Option(
+        [],
+        "--reuse",
+        help="Directory of another run whose model replies are used again where the call is the same.",
+    ),
+    max_tokens: int | None = typer.Option(None, min=1, help="Stop when the run has used so many tokens."),
+    max_cost: float | None = typer.Option(
+        None, min=0, help="Stop when the run has cost so much, by the prices in the model bindings."
+    ),
+    max_time: str | None = typer.Option(None, help="Stop after so long: 90s, 45m, 8h."),
+    shard_rows: int | None = typer.Option(
+        None, min=1, help="Rows a shard; the first start of a run chooses by how many there are."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Say what would be done; ask no model."),
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
@@ -79,8 +93,9 @@ def run(
     """
     from dataforge.cli.compile import show_warnings
     from dataforge.plan.artifact import open_plan
-    from dataforge.run.engine import RunOptions
-    from dataforge.run.engine import dry_run as look_ahead
+    from dataforge.run.dry import dry_run as look_ahead
+    from dataforge.run.options import RunOptions
+    from dataforge.run.stop import Budget
 
     if on != "local":
         raise typer.BadParameter(
@@ -97,6 +112,9 @@ def run(
         models_file=models,
         concurrency=concurrency,
         max_failures=max_failures,
+        shard_rows=shard_rows,
+        reuse=tuple(reuse),
+        budget=Budget(max_tokens, max_cost, _seconds(max_time) if max_time is not None else None),
     )
     if dry_run:
         found = look_ahead(plan, options)
@@ -112,20 +130,43 @@ def run(
     command = shlex.join(["dataforge", *sys.argv[1:]])
     summary = asyncio.run(_run(plan, options, progress, command))
     if as_json:
-        print_json(asdict(summary) | {"plan": plan.hash, "out": str(options.out)})
+        statistics = summary.statistics.to_json()
+        print_json(
+            summary.__dict__
+            | {
+                "attempted": summary.attempted,
+                "statistics": statistics,
+                "plan": plan.hash,
+                "out": str(options.out),
+            }
+        )
     else:
         _show(summary, options, command)
-    if summary.interrupted:
+    if summary.stopped:
         raise typer.Exit(3)
     if summary.failed > options.max_failures:
         raise typer.Exit(1)
 
 
+def _seconds(text: str) -> float:
+    """A time such as `90s`, `45m` or `8h`; a bare number is seconds."""
+    factor = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in factor else (text, "s")
+    try:
+        seconds = float(number) * factor[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise typer.BadParameter(f"`{text}` is no time; write it as 90s, 45m or 8h", param_hint="--max-time")
+    return seconds
+
+
 async def _run(plan: Plan, options: RunOptions, progress: Progress, command: str) -> RunSummary:
     from dataforge.corpus.make import make_corpus
     from dataforge.errors import Interrupted
+    from dataforge.run.stop import Stop
 
-    stop = asyncio.Event()
+    stop = Stop()
     asked = 0
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(make_corpus(plan, options, progress, command=command, stop=stop))
@@ -156,10 +197,11 @@ async def _run(plan: Plan, options: RunOptions, progress: Progress, command: str
 def _show(summary: RunSummary, options: RunOptions, command: str) -> None:
     from dataforge.run.reasons import MEANINGS
 
-    earlier = f", {summary.resumed:,} of them by an earlier start" if summary.resumed else ""
+    earlier = f" ({summary.resumed:,} finished by an earlier start)" if summary.resumed else ""
+    parked = f" + {summary.parked:,} not finished" if summary.parked else ""
     say(
-        f"{summary.attempted:,} rows attempted{earlier} = {summary.kept:,} kept + {summary.rejected:,} rejected"
-        f" + {summary.failed:,} lost to errors"
+        f"{summary.planned:,} rows{earlier} = {summary.kept:,} kept + {summary.rejected:,} rejected"
+        f" + {summary.failed:,} lost to errors{parked}"
     )
     for word, found in (("rejected", summary.rejected_by), ("lost", summary.failed_by)):
         for code, number in sorted(found.items(), key=lambda item: (-item[1], item[0])):
@@ -170,9 +212,8 @@ def _show(summary: RunSummary, options: RunOptions, command: str) -> None:
         f"{summary.calls:,} model calls ({summary.reused_calls:,} more found in the journal), "
         f"{summary.completion_tokens:,} tokens written, {summary.prompt_tokens:,} read, {summary.wall_s:.1f} s"
     )
-    if summary.interrupted:
-        say(f"stopped before the end; to go on: {command}")
-        return
+    if summary.stopped:
+        say(f"stopped before the end: {summary.stopped}; to go on: {command}")
     out = shlex.quote(str(options.out))
     say(f"\n{summary.samples:,} training rows in {options.out}\nlook at them:  dataforge show {out}")
     if summary.rejected or summary.failed:

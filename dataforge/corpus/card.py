@@ -115,7 +115,7 @@ def _counts(manifest: Mapping[str, Any]) -> str:
     table = f"\n| reason | | rows |\n|---|---|---|\n{reasons}\n" if reasons else ""
     return f"""## Counts
 
-{counts["attempted"]:,} rows attempted = {counts["kept"]:,} kept + {counts["rejected"]:,} rejected + {counts["failed"]:,} lost to errors.
+{counts["planned"]:,} rows = {counts["kept"]:,} kept + {counts["rejected"]:,} rejected + {counts["failed"]:,} lost to errors + {counts["parked"]:,} not finished.
 {counts["filtered"]:,} seeds did not satisfy the graph's `from` and were not attempted. What the codes mean is in DataForge's
 `docs/errors.md`; the rejected rows themselves are in `rejected/`.
 {table}
@@ -128,6 +128,10 @@ def _limits(manifest: Mapping[str, Any]) -> str:
         "The text is written by language models: it can be wrong, and it carries their habits.",
         "The seeds keep the terms of their sources; `seed_source` and `state` say which. Check them before publishing.",
     ]
+    if manifest["stopped"]:
+        limits.append(
+            f"**Not whole**: the run stopped before its rows were done: {_line(manifest['stopped'])}."
+        )
     smoke = sorted(name for name, m in manifest["models"].items() if m["smoke_grade"])
     if smoke:
         limits.append(

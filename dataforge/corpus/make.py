@@ -12,11 +12,13 @@ from dataforge.corpus.write import CorpusInfo, write_corpus
 from dataforge.models import connect
 from dataforge.models.client import Backend, ModelSpec
 from dataforge.plan.artifact import Plan
-from dataforge.run.engine import Run, RunOptions, RunSummary
-from dataforge.run.journal import Journal
+from dataforge.run.local import Run
+from dataforge.run.options import RunOptions, RunSummary
 from dataforge.run.progress import Progress
+from dataforge.run.stop import Stop
+from dataforge.run.storage import LocalStorage
 
-LIBRARIES = ("dataforge-compiler", "jinja2", "lark", "openai", "pyarrow", "pydantic", "xllamacpp")
+LIBRARIES = ("dataforge-compiler", "aiohttp", "jinja2", "lark", "openai", "pyarrow", "pydantic", "xllamacpp")
 
 
 async def make_corpus(
@@ -25,55 +27,78 @@ async def make_corpus(
     progress: Progress,
     *,
     command: str,
-    stop: asyncio.Event,
+    stop: Stop | None = None,
     environ: Mapping[str, str] | None = None,
     connector: Callable[[ModelSpec], Backend] = connect,
 ) -> RunSummary:
-    """Run, or go on with a run, and write the corpus of everything that is finished.
+    """Run, or go on with a run, and write the corpus of everything that is finished, however the run ended.
 
-    An interrupted run writes no corpus: its directory holds the journal, and the same command goes on.
+    A run that was stopped leaves a corpus of the rows that were finished, whose manifest says so; the same command goes
+    on from there and writes it anew.
 
     Raises:
         InputError: where seeds, models or the directory are wrong.
         RunError: where the disk or every model failed.
     """
-    run = Run(plan, options, progress, stop, environ, connector)
-    summary, journal = await run.go()
-    with journal:
-        if not summary.interrupted:
-            await asyncio.to_thread(
-                write_corpus, options.out, journal.outcomes(), _info(run, summary, journal, command)
-            )
+    run = Run(plan, options, progress, stop or Stop(), environ, connector)
+    with run.directory():
+        summary = await run.go()
+        if run.seals:
+            storage = LocalStorage(options.out)
+            info = _info(run, summary, command)
+            await asyncio.to_thread(write_corpus, storage, list(run.seals.values()), info)
     return summary
 
 
-def _info(run: Run, summary: RunSummary, journal: Journal, command: str) -> CorpusInfo:
-    totals = journal.totals().all
+def _info(run: Run, summary: RunSummary, command: str) -> CorpusInfo:
     plan, options = run.plan, run.options
+    total = summary.statistics.total()
     return CorpusInfo(
         plan=plan.document,
         project=plan.project.name,
         command=command,
         models={name: _model(spec) for name, spec in sorted(run.specs.items())},
         counts={
+            "planned": summary.planned,
             "attempted": summary.attempted,
             "kept": summary.kept,
             "rejected": summary.rejected,
             "failed": summary.failed,
+            "parked": summary.parked,
             "filtered": summary.filtered,
-            "calls": totals.calls,
-            "prompt_tokens": totals.prompt_tokens,
-            "completion_tokens": totals.completion_tokens,
+            "calls": total.calls,
+            "reused_calls": total.reused,
+            "requests": total.attempts,
+            "prompt_tokens": total.prompt_tokens,
+            "completion_tokens": total.completion_tokens,
+            "cost": total.cost,
         },
         rejected_by=summary.rejected_by,
         failed_by=summary.failed_by,
-        settings={"seed": options.seed, "walks": options.walks, "tokenizer": plan.project.tokenizer},
+        settings={
+            "seed": options.seed,
+            "walks": options.walks,
+            "tokenizer": plan.project.tokenizer,
+            "shard_rows": run.shard_rows,
+        },
         seeds=tuple(
             str(file.relative_to(run.base)) if file.is_relative_to(run.base) else file.name
             for file in run.files
         ),
         self_judging=tuple(f"`{x.judge}` graded `{x.generator}` in `{x.node}`" for x in run.self_judging),
         versions={"python": platform.python_version(), **_versions()},
+        stopped=summary.stopped,
+        nodes={
+            name: {
+                "calls": counts.calls,
+                "retries": counts.retries,
+                "prompt_tokens": counts.prompt_tokens,
+                "completion_tokens": counts.completion_tokens,
+                "cost": counts.cost,
+                "latency_s": {f"p{q}": round(counts.latency.percentile(q), 4) for q in (50, 95, 99)},
+            }
+            for name, counts in sorted(summary.statistics.by_node().items())
+        },
     )
 
 

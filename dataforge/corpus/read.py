@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dataforge.corpus.layout import FOLDERS, MANIFEST, REJECTED, TRAIN
+from dataforge.corpus.layout import FOLDERS, MANIFEST
 from dataforge.errors import OutputError
-from dataforge.run.journal import JOURNAL_NAME
+from dataforge.run.local import RUN_NAME
+from dataforge.run.output import REJECTED, TRAIN
 from schemas.corpus import Row
 
 
@@ -24,7 +25,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        if (directory / JOURNAL_NAME).exists():
+        if (directory / RUN_NAME).exists():
             raise OutputError(
                 f"{directory} holds a run that has not finished",
                 code="R023",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from dataforge.actions.context import Purpose
@@ -17,6 +16,8 @@ from dataforge.models.client import Backend, ChatReply, ChatRequest, ModelSpec
 from dataforge.plan.artifact import Plan
 from dataforge.run.journal import CallRecord, Journal
 from dataforge.run.progress import CallEvent, Progress
+from dataforge.run.stop import Stop
+from dataforge.run.store import CallStore, Reuse
 
 
 def bind_models(
@@ -58,27 +59,37 @@ class Models:
     def __init__(
         self,
         specs: Mapping[str, ModelSpec],
-        journal: Journal,
+        store: CallStore | None,
+        reuse: Reuse,
         progress: Progress,
-        stop: asyncio.Event,
+        stop: Stop,
         connector: Callable[[ModelSpec], Backend] = connect,
     ) -> None:
+        """
+        Args:
+            store: the replies of the run's whole shards; None where they are out of reach, as on another machine.
+            reuse: the replies of other runs.
+        """
         self.specs = specs
-        self.journal = journal
+        self.store = store
+        self.reuse = reuse
         self.progress = progress
         self.stop = stop
         self.connector = connector
         self.calls = 0
         self.reused = 0
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
+        self.journals: list[Journal] = []
+        """Of the shards under way: a reply in any of them is not paid for again."""
         self._backends: dict[str, asyncio.Task[Backend]] = {}
         self._under_way: dict[str, asyncio.Future[ChatReply]] = {}
 
     async def call(
-        self, row: int, model: a.Model, request: ChatRequest, node: str, purpose: Purpose
+        self, journal: Journal, row: int, model: a.Model, request: ChatRequest, node: str, purpose: Purpose
     ) -> ChatReply:
         """Ask a model, once for each distinct request.
+
+        Args:
+            journal: of the row's shard.
 
         Raises:
             ModelError: where it cannot be asked.
@@ -88,12 +99,17 @@ class Models:
         spec = self.specs[model.name]
         request = with_defaults(request, spec)
         key = request.key(spec.weights)
-        known = self.journal.reply(key)
+        known = self._known(key)
         if known is None and key in self._under_way:
             known = await asyncio.shield(self._under_way[key])
         if known is not None:
-            self.reused += 1
             self._tell(row, model.name, node, purpose, known, time.time(), reused=True)
+            return known
+        if (known := self.reuse.reply(key)) is not None:
+            # Into this run's own journal: the other run's directory may be gone at the next start.
+            now = time.time()
+            await journal.put_call(CallRecord(key, row, node, model.name, purpose, known, now, reused=True))
+            self._tell(row, model.name, node, purpose, known, now, reused=True)
             return known
         if self.stop.is_set():
             raise Interrupted("the run was stopped")
@@ -103,19 +119,9 @@ class Models:
             backend = await self._backend(model.name)
             started = time.time()
             reply = await backend.complete(request)
-            record = CallRecord(
-                key,
-                row,
-                node,
-                model.name,
-                spec.weights,
-                purpose,
-                _as_json(request),
-                reply,
-                started,
-                time.time(),
+            await journal.put_call(
+                CallRecord(key, row, node, model.name, purpose, reply, started, spec.cost(reply))
             )
-            await self.journal.put_call(record)
             future.set_result(reply)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
@@ -126,11 +132,15 @@ class Models:
             raise
         finally:
             del self._under_way[key]
-        self.calls += 1
-        self.prompt_tokens += reply.prompt_tokens
-        self.completion_tokens += reply.completion_tokens
         self._tell(row, model.name, node, purpose, reply, started, reused=False)
         return reply
+
+    def _known(self, key: str) -> ChatReply | None:
+        """The reply to a call of this run that was made before."""
+        for journal in self.journals:
+            if (found := journal.reply(key)) is not None:
+                return found
+        return self.store.reply(key) if self.store is not None else None
 
     def _tell(
         self,
@@ -143,6 +153,8 @@ class Models:
         *,
         reused: bool,
     ) -> None:
+        self.calls += not reused
+        self.reused += reused
         self.progress.call(
             CallEvent(
                 row=row,
@@ -178,19 +190,17 @@ class Models:
             ) from error
         return backend
 
+    def backends(self) -> dict[str, Backend]:
+        """The backends that are connected, by the logical name of their model."""
+        return {
+            name: task.result()
+            for name, task in self._backends.items()
+            if task.done() and not task.cancelled() and task.exception() is None
+        }
+
     async def close(self) -> None:
         for task in self._backends.values():
             if task.done() and not task.cancelled() and task.exception() is None:
                 await task.result().close()
             else:
                 task.cancel()
-
-
-def _as_json(request: ChatRequest) -> dict[str, Any]:
-    return {
-        "messages": [m.wire() for m in request.messages],
-        "sampling": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(request.sampling).items()},
-        "thinking": request.thinking,
-        "schema": request.schema,
-        "attempt": request.attempt,
-    }

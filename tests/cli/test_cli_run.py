@@ -34,7 +34,7 @@ def test_a_run_ends_with_its_balance_and_what_to_look_at(tmp_path):
     folder = project(tmp_path / "hello")
     done = dataforge("run", "hello.forge", "--models", "models.toml", "--out", "a corpus", cwd=folder)
     assert done.code == 0
-    assert "8 rows attempted = 8 kept + 0 rejected + 0 lost to errors" in done.out
+    assert "8 rows = 8 kept + 0 rejected + 0 lost to errors" in done.out
     assert "dataforge show 'a corpus'" in done.out
     assert "writer: replay-writer (replay)" in done.err
 

@@ -20,7 +20,8 @@ from dataforge.domain.conditions import broken
 from dataforge.domain.measures import simple_tokens
 from dataforge.errors import InputError, OutputError, ProjectError, SeedError
 from dataforge.plan.artifact import Plan, compile_program
-from dataforge.run.engine import RunOptions, RunSummary, dry_run
+from dataforge.run.dry import dry_run
+from dataforge.run.options import RunOptions, RunSummary
 from dataforge.run.progress import Progress
 from schemas.corpus import Row
 from tests.e2e.server import ModelServer
@@ -105,7 +106,6 @@ def go(plan: Plan, out: Path, server: ModelServer, **options: Any) -> RunSummary
         RunOptions(out=out, models_file=models, **options),
         Progress(),
         command="test",
-        stop=asyncio.Event(),
         environ={},
     )
     return asyncio.run(run)

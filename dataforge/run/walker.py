@@ -1,0 +1,86 @@
+"""One row, from its seed to its outcome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from dataforge.actions.context import Rejected, RowContext
+from dataforge.domain import actions as a
+from dataforge.domain.measures import TokenCounter
+from dataforge.errors import FunctionFailed, ModelError, QuotaError
+from dataforge.models.client import ChatReply, ChatRequest, ModelSpec
+from dataforge.plan.artifact import Plan
+from dataforge.plan.walk import row_random
+from dataforge.run.jobs import Job
+from dataforge.run.journal import Outcome, Purpose
+from dataforge.run.row import Router
+from dataforge.run.samples import Samples
+from schemas.corpus import Reason, Row
+
+RowCaller = Callable[[int, a.Model, ChatRequest, str, Purpose], Awaitable[ChatReply]]
+"""The way to models for one row: (row, model, request, node, purpose) → reply."""
+
+
+class Walker:
+    """Walks the rows of one plan."""
+
+    def __init__(self, plan: Plan, specs: dict[str, ModelSpec], tokens: TokenCounter, seed: int) -> None:
+        self.plan = plan
+        self.tokens = tokens
+        self.seed = seed
+        self.samples = Samples(plan, specs, tokens)
+        self.router = Router(plan.linked, seed, plan.hash)
+
+    async def walk(self, job: Job, call_model: RowCaller) -> Outcome:
+        """Walk one row to its end, whatever the end is.
+
+        Raises:
+            QuotaError, Interrupted: where the row cannot go on now, and may later.
+            StorageError, ContractBug: where the run cannot go on.
+        """
+
+        async def call(model: a.Model, request: ChatRequest, node: str, purpose: Any) -> ChatReply:
+            return await call_model(job.row, model, request, node, purpose)
+
+        context = RowContext(
+            row=job.row,
+            walk=job.walk,
+            call_model=call,
+            tokens=self.tokens,
+            rng=lambda purpose: row_random(self.seed, self.plan.hash, job.row, purpose),
+            state=dict(job.state),
+        )
+        try:
+            arrived, refused = await self.router.travel(context)
+        except QuotaError:
+            raise
+        except (ModelError, FunctionFailed) as error:
+            reason = Reason(stage="run", code=error.code, message=error.message)
+            lost = self.samples.rejected(job.seed, context, [], (), reason)
+            return Outcome(job.row, "failed", (lost,), error.code)
+        rows: list[Row] = []
+        kept = False
+        for traveller in arrived:
+            try:
+                rows.extend(self.samples.kept(job.seed, traveller.context, traveller.path, traveller.branch))
+                kept = True
+            except Rejected as rejection:
+                refused.append((traveller, rejection))
+        for traveller, why in refused:
+            reason = Reason(stage=why.node, code=why.code, message=why.message)
+            rows.append(
+                self.samples.rejected(job.seed, traveller.context, traveller.path, traveller.branch, reason)
+            )
+        return (
+            Outcome(job.row, "kept", tuple(rows))
+            if kept
+            else Outcome(job.row, "rejected", tuple(rows), _code(rows))
+        )
+
+
+def _code(rows: list[Row]) -> str:
+    """Why a row was turned away: the first reason."""
+    told = next((row.reason for row in rows if row.reason is not None), None)
+    return str(json.loads(told)["code"]) if told is not None else "R000"
