@@ -22,6 +22,9 @@ from schemas.chat import Message
 from schemas.corpus import VerdictLine
 from schemas.verdict import Verdict
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Types whose values are JSON as they are."""
+
 UNREADABLE_ATTEMPTS = 3
 """How often a judge is asked for a verdict that can be read."""
 
@@ -131,12 +134,11 @@ def _judged(step: a.Judge, struct: str) -> frozenset[str]:
 def _shown(instance: BaseModel, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The fields that say something: what is null or empty is left out."""
     # Drafts are made without validation, so only what was really written is there.
+    written = instance.__dict__
     fields = {
-        name: getattr(instance, name) for name in type(instance).model_fields if hasattr(instance, name)
+        name: written[name] for name in type(instance).model_fields if name in written and name not in hidden
     }
-    data = type(instance).model_construct(None, **fields).model_dump(mode="json", warnings=False)
-    return {
-        name: v
-        for name, v in data.items()
-        if name not in hidden and name in fields and v not in (None, "", [])
-    }
+    if not all(type(value) in _PLAIN for value in fields.values()):
+        data = type(instance).model_construct(None, **fields).model_dump(mode="json", warnings=False)
+        fields = {name: data[name] for name in fields}
+    return {name: v for name, v in fields.items() if v not in (None, "", [])}

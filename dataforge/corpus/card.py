@@ -128,7 +128,7 @@ def _limits(manifest: Mapping[str, Any]) -> str:
         "The text is written by language models: it can be wrong, and it carries their habits.",
         "The seeds keep the terms of their sources; `seed_source` and `state` say which. Check them before publishing.",
     ]
-    if manifest["stopped"]:
+    if manifest["stopped"] is not None:
         limits.append(
             f"**Not whole**: the run stopped before its rows were done: {_line(manifest['stopped'])}."
         )

@@ -14,11 +14,22 @@ from typing import Any
 TokenCounter = Callable[[str], int]
 
 _PIECE = re.compile(r"\w{1,8}|[^\w\s]")
+_MARK = b"."
+_MARKS_ALIKE = bytes(
+    code if chr(code).isalnum() or chr(code) == "_" else ord(" ") if chr(code).isspace() else ord(_MARK)
+    for code in range(256)
+)
+"""ASCII, with every mark that is no part of a word as a full stop, and every white space as a blank."""
 
 
 def simple_tokens(text: str) -> int:
     """Tokens of a text by the built-in `simple` tokenizer."""
-    return sum(1 for _ in _PIECE.finditer(text))
+    if not text.isascii():
+        return len(_PIECE.findall(text))
+    # The same count, several times as fast: every text of a corpus is counted.
+    alike = text.encode("ascii").translate(_MARKS_ALIKE)
+    words = alike.replace(_MARK, b" ").split()
+    return alike.count(_MARK) + len(words) + sum((len(word) - 1) // 8 for word in words if len(word) > 8)
 
 
 MEASURES: dict[str, Callable[[Any], int]] = {

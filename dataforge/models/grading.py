@@ -7,6 +7,7 @@ embedded judge, which is no language model, gets the same prompt over the same p
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -66,26 +67,14 @@ def render(
         work: what is to be graded, in the same form.
         instructions: the rubric author's own words to the judge; trusted, unlike context and work.
     """
-    nonce = _nonce(criteria, context, work)
-    entries = [
-        {
-            "criterion": c.name,
-            "reason": "one or two sentences",
-            "score": f"a number from {c.low:g} to {c.high:g}",
-        }
-        for c in criteria
-    ]
-    system = _SYSTEM.format(nonce=nonce, example=json.dumps({"criteria": entries}, ensure_ascii=False))
+    frame = _frame(tuple(criteria))
+    nonce = _nonce(frame.listed, context, work)
+    system = nonce.join(frame.system)
     if instructions.strip():
         system += f"\n\nThe rubric adds:\n{instructions.strip()}"
-    rubric = "".join(
-        f"<criterion-{nonce} name={_quote(c.name)} low={json.dumps(c.low)} high={json.dumps(c.high)}>\n"
-        f"{c.description}\n</criterion-{nonce}>\n"
-        for c in criteria
-    )
     user = "".join(
         (
-            f"<criteria-{nonce}>\n{rubric}</criteria-{nonce}>\n",
+            nonce.join(frame.rubric),
             *(_block("context", name, fields, nonce) for name, fields in context.items()),
             *(_block("work", name, fields, nonce) for name, fields in work.items()),
             _CLOSING,
@@ -102,8 +91,48 @@ def read(messages: Sequence[Message]) -> GradingTask | None:
     return None
 
 
-def verdict_schema(criteria: Sequence[Criterion]) -> dict[str, Any]:
-    """JSON Schema of the verdict. Scales that differ between criteria are checked in full by `read_verdict`."""
+class _Frame(NamedTuple):
+    """What a rubric puts into every prompt: texts in pieces, to be joined by the nonce, and its form for hashing."""
+
+    system: tuple[str, ...]
+    rubric: tuple[str, ...]
+    listed: str
+
+
+@functools.lru_cache(maxsize=256)
+def _frame(criteria: tuple[Criterion, ...]) -> _Frame:
+    entries = [
+        {
+            "criterion": c.name,
+            "reason": "one or two sentences",
+            "score": f"a number from {c.low:g} to {c.high:g}",
+        }
+        for c in criteria
+    ]
+    before, after = _SYSTEM.split("{nonce}")
+    rubric = ["<criteria-", ">\n"]
+    for c in criteria:
+        rubric[-1] += "<criterion-"
+        rubric.append(
+            f" name={_quote(c.name)} low={json.dumps(c.low)} high={json.dumps(c.high)}>\n{c.description}\n</criterion-"
+        )
+        rubric.append(">\n")
+    rubric[-1] += "</criteria-"
+    rubric.append(">\n")
+    return _Frame(
+        (before, after.replace("{example}", json.dumps({"criteria": entries}, ensure_ascii=False))),
+        tuple(rubric),
+        json.dumps([[c.name, c.description, c.low, c.high] for c in criteria], ensure_ascii=False),
+    )
+
+
+def verdict_schema(criteria: Sequence[Criterion]) -> Mapping[str, Any]:
+    """JSON Schema of the verdict. It is shared: do not write to it. Scales that differ between criteria are checked in full by `read_verdict`."""
+    return _schema(tuple(criteria))
+
+
+@functools.lru_cache(maxsize=256)
+def _schema(criteria: tuple[Criterion, ...]) -> dict[str, Any]:
     entry = {
         "type": "object",
         # A model that writes the reason first has it before it at the moment of scoring.
@@ -150,10 +179,9 @@ def read_verdict(text: str, criteria: Sequence[Criterion]) -> tuple[tuple[Criter
     return tuple(scores), how
 
 
-def _nonce(criteria: Sequence[Criterion], context: Structs, work: Structs) -> str:
+def _nonce(rubric: str, context: Structs, work: Structs) -> str:
     """Twelve hex digits that occur nowhere in the content, and that the same content always gets."""
-    rubric = [[c.name, c.description, c.low, c.high] for c in criteria]
-    content = json.dumps([rubric, context, work], ensure_ascii=False)
+    content = f"[{rubric}, {json.dumps(context, ensure_ascii=False)}, {json.dumps(work, ensure_ascii=False)}]"
     for salt in itertools.count():
         digest = hashlib.blake2b(
             f"{salt}:{content}".encode("utf-8", "surrogatepass"), digest_size=6
@@ -174,6 +202,7 @@ def _block(kind: str, struct: str, fields: Mapping[str, Any], nonce: str) -> str
     return f"<{kind}-{nonce} struct={_quote(struct)}>\n{inside}</{kind}-{nonce}>\n"
 
 
+@functools.lru_cache(maxsize=1_024)
 def _quote(name: str) -> str:
     return json.dumps(name, ensure_ascii=False)
 

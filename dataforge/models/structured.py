@@ -23,6 +23,7 @@ _PER_BEGINNING_CHARS = 1_000
 """Bound the work on hostile prose, in which every bracket may look like a beginning until much later."""
 
 _FENCE = re.compile(r"```[ \t]*\w*[ \t]*\r?\n(.*?)```", re.DOTALL)
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _OPENING = re.compile(r"[{\[]")
 _BEGUN = re.compile(r"""\{\s*["']|\[\s*[\[{"']""")
 """What can hardly be anything but JSON, as `[1]` or `{x}` in prose may be."""
@@ -180,7 +181,7 @@ def _sound(value: Any, depth: int) -> None:
         case list():
             for inner in value:
                 _sound(inner, depth + 1)
-        case str() if any("\ud800" <= character <= "\udfff" for character in value):
+        case str() if not value.isascii() and _HALF_PAIR.search(value):
             raise MalformedError("a string holds half of a surrogate pair")
         case float() if not math.isfinite(value):
             raise MalformedError("a number is too large")

@@ -33,6 +33,8 @@ _APPLICATION_ID = (
     0x44466F72  # "DFor": SQLite keeps it in the file's head, so a stranger's database is told apart
 )
 _CHECKSUM_BYTES = 8
+_WORTH_COMPRESSING = 1_024
+"""Bytes; below, a reply shrinks by little and takes as long to compress as all else that is done with it."""
 
 CALLS_TABLE = (
     "CREATE TABLE calls(seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, row INTEGER NOT NULL, node TEXT NOT NULL,"
@@ -157,10 +159,10 @@ def make_private(folder: Path) -> None:
 # ---- records
 
 
-def seal(columns: tuple[Any, ...], content: bytes) -> bytes:
-    """Content as a payload: a checksum, then the content, compressed."""
-    packed = zlib.compress(content, level=1)
-    return _checksum(columns, packed) + packed
+def seal(columns: tuple[Any, ...], content: bytes, *, compress: bool) -> bytes:
+    """Content as a payload: a checksum, then the content, compressed where that is asked for and worth its time."""
+    packed = zlib.compress(content, level=1) if compress and len(content) > _WORTH_COMPRESSING else content
+    return _checksum(columns, packed) + (b"z" if packed is not content else b"=") + packed
 
 
 def unseal(sealed: object, columns: tuple[Any, ...], what: str, path: Path) -> bytes:
@@ -170,13 +172,13 @@ def unseal(sealed: object, columns: tuple[Any, ...], what: str, path: Path) -> b
         StorageError: where it or a column beside it is not what was sealed.
     """
     whole = sealed if isinstance(sealed, bytes) else b""  # a flipped bit can change a column's type
-    packed = whole[_CHECKSUM_BYTES:]
+    packed = whole[_CHECKSUM_BYTES + 1 :]
     if whole[:_CHECKSUM_BYTES] != _checksum(columns, packed):
         raise StorageError(
             f"{what} in {path} is damaged: its checksum does not fit",
             help="the disk has changed the file: restore it from a copy, or start anew with another --out",
         )
-    return zlib.decompress(packed)
+    return zlib.decompress(packed) if whole[_CHECKSUM_BYTES : _CHECKSUM_BYTES + 1] == b"z" else packed
 
 
 def _checksum(columns: tuple[Any, ...], packed: bytes) -> bytes:

@@ -212,7 +212,7 @@ class Journal:
             int(record.reused),
             float(record.started_at),
         )
-        await self._put(_PUT_CALL, (*columns, database.seal(columns, database.to_json(_said(reply)))))
+        await self._put(_PUT_CALL, (*columns, database.seal(columns, database.to_json(_said(reply)), compress=True)))
         self._keys.add(key)
 
     async def put_outcome(self, outcome: Outcome) -> None:
@@ -223,7 +223,8 @@ class Journal:
         """
         columns = (outcome.row, outcome.status, outcome.code)
         lines = b"\n".join(map(line, outcome.rows))
-        await self._put(_PUT_OUTCOME, (*columns, database.seal(columns, lines)))
+        # Not compressed: it is gone as soon as the shard is whole.
+        await self._put(_PUT_OUTCOME, (*columns, database.seal(columns, lines, compress=False)))
 
     def finished(self) -> dict[int, Status]:
         """The status of every row that has ended, by its number."""
@@ -415,12 +416,14 @@ def _reply(columns: tuple[Any, ...], sealed: object, path: Path) -> ChatReply:
 
 def _said(reply: ChatReply) -> dict[str, Any]:
     """What a reply says beyond its defaults."""
-    said = asdict(reply)
-    return {name: value for name, value in said.items() if value != _DEFAULTS.get(name)}
+    said: dict[str, Any] = {"text": reply.text}
+    for name, default in _DEFAULTS.items():
+        if (value := getattr(reply, name)) != default:
+            said[name] = value
+    return said
 
 
-_DEFAULTS = asdict(ChatReply(text=""))
-_DEFAULTS.pop("text")
+_DEFAULTS = {name: value for name, value in asdict(ChatReply(text="")).items() if name != "text"}
 
 
 def _begin_or_check(connection: sqlite3.Connection, path: Path, header: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -25,9 +26,13 @@ class Samples:
 
     def __init__(self, plan: Plan, specs: Mapping[str, ModelSpec], tokens: TokenCounter) -> None:
         self.plan = plan
-        self.specs = specs
-        self.tokens = tokens
+        self.uses = {
+            name: ModelUse(role=name, name=spec.model, weights=spec.weights) for name, spec in specs.items()
+        }
+        # The same prompt or answer stands in several rows of a walk.
+        self.tokens: TokenCounter = functools.lru_cache(maxsize=1_024)(tokens)
         self.nodes = plan.graph.nodes()
+        self._last: tuple[Mapping[str, BaseModel], str] | None = None
 
     def kept(self, seed: Seed, context: RowContext, path: Sequence[str], branch: Sequence[int]) -> list[Row]:
         """The rows of a walk that arrived: the final sample, where the graph emits one, and its calls.
@@ -75,7 +80,7 @@ class Samples:
         node: str,
         exchanges: Sequence[Exchange],
     ) -> Row:
-        used = {exchange.model.name: self.specs[exchange.model.name] for exchange in exchanges}
+        used = {exchange.model.name for exchange in exchanges}
         reasoned = any(m.reasoning_content for m in messages if m.train)
         told_off = any(e.model.settings.get("thinking") == "off" for e in exchanges if e.purpose == "ask")
         return Row(
@@ -87,15 +92,20 @@ class Samples:
             path=list(path),
             seed_id=seed.id,
             seed_source=seed.source,
-            models=[
-                ModelUse(role=name, name=spec.model, weights=spec.weights)
-                for name, spec in sorted(used.items())
-            ],
+            tools=None,
+            models=[self.uses[name] for name in sorted(used)],
             verdicts=[v for v in context.verdicts if kind == "final" or v.node == node],
             thinking="on" if reasoned else "off" if told_off else None,
             tokens=sum(self.tokens(m.content) + self.tokens(m.reasoning_content or "") for m in messages),
-            state=state_json(context.state),
+            state=self._state(context.state),
+            reason=None,
         )
+
+    def _state(self, state: Mapping[str, BaseModel]) -> str:
+        """The state as JSON; all rows of a walk have the same."""
+        if self._last is None or self._last[0] is not state:
+            self._last = (state, state_json(state))
+        return self._last[1]
 
     @staticmethod
     def _reply(exchange: Exchange) -> Message:

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,15 @@ from hypothesis import strategies as st
 
 from dataforge.corpus import write
 from dataforge.corpus.read import read_manifest, read_rows
-from dataforge.corpus.write import CorpusInfo, write_corpus
+from dataforge.corpus.write import CorpusInfo
 from dataforge.errors import OutputError
-from dataforge.run.journal import JOURNAL_NAME, Outcome
+from dataforge.run import output
+from dataforge.run.journal import Outcome
+from dataforge.run.local import RUN_NAME
+from dataforge.run.output import line, write_rows
+from dataforge.run.shard import Seal, shard_folder
+from dataforge.run.statistics import Statistics
+from dataforge.run.storage import LocalStorage
 from schemas.chat import Message
 from schemas.corpus import ModelUse, Reason, Row, VerdictLine
 
@@ -54,10 +60,12 @@ INFO = CorpusInfo(
         },
     },
     counts={
+        "planned": 7,
         "attempted": 6,
         "kept": 3,
         "rejected": 2,
         "failed": 1,
+        "parked": 1,
         "filtered": 5,
         "calls": 9,
         "prompt_tokens": 90,
@@ -97,8 +105,24 @@ def row(number: int, *, reason: str | None = None, text: str = "text", kind: Any
     )
 
 
-KEPT = [Outcome(n, "s", "kept", (row(n), row(n + 100, kind="call"))) for n in range(3)]
-REJECTED = [Outcome(n, "s", "rejected", (row(n, reason=REASON),)) for n in (3, 4)]
+KEPT = [Outcome(n, "kept", (row(n), row(n + 100, kind="call"))) for n in range(3)]
+REJECTED = [Outcome(n, "rejected", (row(n, reason=REASON),)) for n in (3, 4)]
+
+
+def write_corpus(
+    out: Path, outcomes: Sequence[Outcome], info: CorpusInfo, shard_rows: int = 1_000
+) -> dict[str, Any]:
+    """Seal the outcomes as a run does, and publish the shards."""
+    seals = []
+    for number, first in enumerate(range(0, max(1, len(outcomes)), shard_rows)):
+        part = outcomes[first : first + shard_rows]
+        folder = shard_folder(out, number)
+        folder.mkdir(parents=True, exist_ok=True)
+        written = write_rows(([line(row) for row in outcome.rows] for outcome in part), folder)
+        seals.append(
+            Seal("run", number, first, len(part), written.rows, written.tokens, written.files, Statistics())
+        )
+    return write.write_corpus(LocalStorage(out), seals[::-1], info)
 
 
 def rows_of(outcomes: Sequence[Outcome], *, rejected: bool) -> list[Row]:
@@ -106,7 +130,9 @@ def rows_of(outcomes: Sequence[Outcome], *, rejected: bool) -> list[Row]:
 
 
 def everything(out: Path) -> list[Path]:
-    return sorted(p.relative_to(out) for p in out.rglob("*") if p.is_file())
+    """The files of the corpus; those of the shards are the same files under other names."""
+    found = (p.relative_to(out) for p in out.rglob("*") if p.is_file())
+    return sorted(p for p in found if p.parts[0] != "shards")
 
 
 def load(out: Path, split: str, cache: Path, *, streaming: bool = False) -> Any:
@@ -172,13 +198,13 @@ HOSTILE = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
 @given(HOSTILE)
 def test_any_text_comes_back_as_it_was(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        outcome = Outcome(0, "s", "kept", (row(0, text=text),))
+        outcome = Outcome(0, "kept", (row(0, text=text),))
         write_corpus(Path(folder), [outcome], INFO)
         assert list(read_rows(Path(folder))) == [row(0, text=text)]
 
 
 def test_half_a_surrogate_pair_does_not_cost_the_corpus(tmp_path: Path) -> None:
-    write_corpus(tmp_path, [Outcome(0, "s", "kept", (row(0, text="a\ud83db"),))], INFO)
+    write_corpus(tmp_path, [Outcome(0, "kept", (row(0, text="a\ud83db"),))], INFO)
     [found] = read_rows(tmp_path)
     assert found.messages[0].content == "a\ufffdb"
 
@@ -186,10 +212,9 @@ def test_half_a_surrogate_pair_does_not_cost_the_corpus(tmp_path: Path) -> None:
 def test_many_rows_make_shards_that_know_their_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "ROWS_A_SHARD", 20)
-    monkeypatch.setattr(write, "ROWS_A_GROUP", 10)
-    many = [Outcome(n, "s", "kept", (row(n),)) for n in range(50)]
-    write_corpus(tmp_path, many, INFO)
+    monkeypatch.setattr(output, "ROWS_A_GROUP", 10)
+    many = [Outcome(n, "kept", (row(n),)) for n in range(50)]
+    write_corpus(tmp_path, many, INFO, shard_rows=20)
     names = [p.name for p in sorted((tmp_path / "data").iterdir())]
     assert names == [f"train-0000{n}-of-00003.parquet" for n in range(3)]
     assert [r.id for r in read_rows(tmp_path)] == [f"row-{n}" for n in range(50)]
@@ -211,25 +236,26 @@ def test_the_same_outcomes_give_the_same_data_files(tmp_path: Path) -> None:
     assert one["files"] == two["files"]
 
 
-def test_a_second_write_replaces_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "ROWS_A_SHARD", 1)
-    monkeypatch.setattr(write, "ROWS_A_GROUP", 1)
-    write_corpus(tmp_path, [*KEPT, *REJECTED], INFO)
+def test_a_second_write_replaces_the_first(tmp_path: Path) -> None:
+    write_corpus(tmp_path, [*KEPT, *REJECTED], INFO, shard_rows=1)
     manifest = write_corpus(tmp_path, KEPT[:1], INFO)
     on_disk = {str(p) for p in everything(tmp_path)}
     assert on_disk == {*manifest["files"], "README.md", "manifest.json", "plan.json"}
     assert list(read_rows(tmp_path)) == rows_of(KEPT[:1], rejected=False)
 
 
-def test_an_interrupted_write_leaves_nothing_that_counts_as_a_corpus(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_nothing_that_counts_as_a_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_corpus(tmp_path, KEPT, INFO)
 
-    def broken() -> Iterator[Outcome]:
-        yield KEPT[0]
+    def interrupt(*_: Any) -> str:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        write_corpus(tmp_path, broken(), INFO)
+    with monkeypatch.context() as broken:
+        broken.setattr(write, "card", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_corpus(tmp_path, KEPT[:1], INFO)
     assert not (tmp_path / "manifest.json").exists()
     with pytest.raises(OutputError):
         next(read_rows(tmp_path))
@@ -237,18 +263,23 @@ def test_an_interrupted_write_leaves_nothing_that_counts_as_a_corpus(tmp_path: P
     assert not [p for p in everything(tmp_path) if p.name.startswith(".")]
 
 
+def test_a_row_longer_than_a_block_of_the_reader(tmp_path: Path) -> None:
+    long = row(0, text="x" * 3_000_000)
+    write_corpus(tmp_path, [Outcome(0, "kept", (long,)), *KEPT[1:]], INFO)
+    assert next(read_rows(tmp_path)) == long
+
+
 FULL = """
 import resource, sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}]
 import test_corpus_files as t
-from dataforge.corpus.write import write_corpus
 from dataforge.errors import StorageError
 import random
-many = [t.Outcome(n, "s", "kept", (t.row(n, text=random.randbytes(900).hex()),)) for n in range(2500)]
+many = [t.Outcome(n, "kept", (t.row(n, text=random.randbytes(900).hex()),)) for n in range(2500)]
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000,) * 2)
 try:
-    write_corpus(Path(sys.argv[1]), many, t.INFO)
+    t.write_corpus(Path(sys.argv[1]), many, t.INFO)
 except StorageError as error:
     print(error.code)
 """
@@ -270,7 +301,7 @@ def test_a_folder_that_is_no_corpus_says_so(tmp_path: Path) -> None:
 
 
 def test_a_run_that_has_not_finished_says_how_to_go_on(tmp_path: Path) -> None:
-    (tmp_path / JOURNAL_NAME).touch()
+    (tmp_path / RUN_NAME).touch()
     with pytest.raises(OutputError, match="not finished") as caught:
         read_manifest(tmp_path)
     assert caught.value.code == "R023"
@@ -320,7 +351,7 @@ def test_the_cards_header_is_yaml_whatever_the_project_is_called(tmp_path: Path,
 def test_the_card_says_what_the_corpus_is_not_good_for(tmp_path: Path) -> None:
     write_corpus(tmp_path, KEPT, replace(INFO, self_judging=("`critic` graded `writer` in `Judge`",)))
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "6 rows attempted = 3 kept + 2 rejected + 1 lost to errors" in card
+    assert "7 rows = 3 kept + 2 rejected + 1 lost to errors + 1 not finished" in card
     assert "Smoke grade" in card
     assert "Self-judging was allowed" in card
     assert "A graph | with a pipe and two lines." in card

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import stat
@@ -19,7 +20,9 @@ from hypothesis import strategies as st
 
 from dataforge.errors import OutputError, StorageError
 from dataforge.models.client import ChatReply
-from dataforge.run.journal import JOURNAL_NAME, CallRecord, Journal, Outcome, Tally
+from dataforge.run.journal import JOURNAL_NAME, CallRecord, Journal, Outcome
+from dataforge.run.output import whole
+from dataforge.run.statistics import Statistics
 from schemas.chat import Message
 from schemas.corpus import ModelUse, Row, VerdictLine
 
@@ -87,20 +90,33 @@ CALLS = st.builds(
     row=COUNTS,
     node=st.from_regex(r"[a-z_]{1,9}", fullmatch=True),
     model=st.sampled_from(["writer", "critic"]),
-    weights=ANY_TEXT,
     purpose=st.sampled_from(["ask", "judge"]),
-    request=st.dictionaries(ANY_TEXT, JSON, max_size=3),
     reply=REPLIES,
     started_at=st.floats(0, 1e10),
-    ended_at=st.floats(0, 1e10),
+    cost=st.floats(0, 1e6),
+    reused=st.booleans(),
 )
 OUTCOMES = st.builds(
     Outcome,
     row=COUNTS,
-    seed_id=ANY_TEXT,
-    status=st.sampled_from(["kept", "rejected", "failed", "filtered"]),
+    status=st.sampled_from(["kept", "rejected", "failed"]),
     rows=st.lists(ROWS, max_size=3).map(tuple),
+    code=st.none() | st.sampled_from(["R101", "R107"]),
 )
+
+
+def read(line: bytes) -> Row:
+    """A line of the corpus as a row again; tool calls are JSON in it."""
+    data = json.loads(line)
+    for message in data["messages"]:
+        if message["tool_calls"] is not None:
+            message["tool_calls"] = [json.loads(call) for call in message["tool_calls"]]
+    return Row.model_validate(data)
+
+
+def as_kept(row: Row) -> Row:
+    """The row as a corpus can hold it: without halves of surrogate pairs."""
+    return Row.model_validate(whole(row.model_dump()))
 
 
 def call(number: int, text: str = "an answer", **changes: Any) -> CallRecord:
@@ -109,12 +125,9 @@ def call(number: int, text: str = "an answer", **changes: Any) -> CallRecord:
         "row": number,
         "node": "Write",
         "model": "writer",
-        "weights": "w",
         "purpose": "ask",
-        "request": {"messages": [{"role": "user", "content": "q"}]},
         "reply": ChatReply(text, prompt_tokens=3, completion_tokens=2),
         "started_at": 1.0,
-        "ended_at": 2.0,
     }
     return CallRecord(**{**fields, **changes})
 
@@ -142,7 +155,13 @@ def test_what_goes_in_comes_out_of_the_reopened_journal(
             run(store(journal, *calls, *outcomes))
         with Journal.open(Path(folder), HEADER) as journal:
             assert list(journal.calls()) == calls
-            assert list(journal.outcomes()) == sorted(outcomes, key=lambda o: o.row)
+            stored = list(journal.outcomes())
+            assert [(o.row, o.status, o.code) for o in stored] == [
+                (o.row, o.status, o.code) for o in sorted(outcomes, key=lambda o: o.row)
+            ]
+            rows = {o.row: o.rows for o in outcomes}
+            for outcome in stored:
+                assert [read(line) for line in outcome.lines] == [as_kept(row) for row in rows[outcome.row]]
             assert journal.finished() == {o.row: o.status for o in outcomes}
             assert [journal.reply(c.key) for c in calls] == [c.reply for c in calls]
 
@@ -154,7 +173,7 @@ def test_a_call_never_made_has_no_reply(tmp_path: Path) -> None:
 
 def test_outcomes_come_in_row_order_over_many_pages(tmp_path: Path) -> None:
     with Journal.open(tmp_path, HEADER) as journal:
-        run(store(journal, *(Outcome(row, "s", "kept") for row in reversed(range(700)))))
+        run(store(journal, *(Outcome(row, "kept") for row in reversed(range(700)))))
         assert [o.row for o in journal.outcomes()] == list(range(700))
 
 
@@ -165,23 +184,35 @@ def test_the_first_reply_to_a_key_stays(tmp_path: Path) -> None:
         found = journal.reply(call(1).key)
         assert found is not None
         assert found.text == "first"
-        assert journal.totals().all.calls == 1
+        assert journal.statistics().total().calls == 1
 
 
 def test_only_a_failed_row_may_end_anew(tmp_path: Path) -> None:
     with Journal.open(tmp_path, HEADER) as journal:
-        run(store(journal, Outcome(0, "s", "failed"), Outcome(1, "s", "kept")))
-        run(store(journal, Outcome(0, "s", "kept"), Outcome(1, "s", "failed")))
+        run(store(journal, Outcome(0, "failed"), Outcome(1, "kept")))
+        run(store(journal, Outcome(0, "kept"), Outcome(1, "failed")))
         assert journal.finished() == {0: "kept", 1: "kept"}
 
 
-def test_totals_add_up_by_model_and_by_node(tmp_path: Path) -> None:
+def test_statistics_are_those_of_the_calls_and_rows(tmp_path: Path) -> None:
     with Journal.open(tmp_path, HEADER) as journal:
-        run(store(journal, call(1), call(2, node="Judge", model="critic"), call(3, node="Judge")))
-        totals = journal.totals()
-    assert totals.all == Tally(3, 9, 6)
-    assert totals.by_model == {"writer": Tally(2, 6, 4), "critic": Tally(1, 3, 2)}
-    assert totals.by_node == {"Write": Tally(1, 3, 2), "Judge": Tally(2, 6, 4)}
+        run(store(journal, call(1, cost=0.5), call(2, node="Judge", model="critic"), call(3, reused=True)))
+        run(
+            store(
+                journal,
+                Outcome(0, "kept"),
+                Outcome(1, "rejected", code="R101"),
+                Outcome(2, "rejected", code="R101"),
+            )
+        )
+        found = journal.statistics()
+    expected = Statistics()
+    expected.add(
+        "Write", "ask", "writer", reused=1, prompt_tokens=3, completion_tokens=2, cost=0.5, latency_s=0.0
+    )
+    expected.add("Judge", "ask", "critic", prompt_tokens=3, completion_tokens=2, latency_s=0.0)
+    expected.rows.update({("kept", None): 1, ("rejected", "R101"): 2})
+    assert found == expected
 
 
 def test_an_unkept_outcome_without_a_reason_is_refused() -> None:
@@ -200,13 +231,13 @@ def test_an_unkept_outcome_without_a_reason_is_refused() -> None:
         state="{}",
     )
     with pytest.raises(ValueError, match="no reason"):
-        Outcome(0, "s", "rejected", (row,))
+        Outcome(0, "rejected", (row,))
 
 
 def test_puts_that_wait_together_share_a_transaction(tmp_path: Path) -> None:
     with Journal.open(tmp_path, HEADER) as journal:
         run(store(journal, *(call(n) for n in range(1000))))
-        assert journal.totals().all.calls == 1000
+        assert journal.statistics().total().calls == 1000
         assert journal.commits <= 250
 
 
@@ -283,6 +314,16 @@ def test_a_newer_format_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="newer DataForge") as caught:
         Journal.open(tmp_path, HEADER)
     assert caught.value.code == "R020"
+
+
+def test_an_older_format_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    Journal.open(tmp_path, HEADER).close()
+    older = sqlite3.connect(tmp_path / JOURNAL_NAME)
+    older.execute("PRAGMA user_version = 1")
+    older.close()
+    with pytest.raises(OutputError, match="before runs had shards") as caught:
+        Journal.open(tmp_path, HEADER)
+    assert caught.value.code == "R046"
 
 
 def test_out_that_is_a_file_is_wrong_input(tmp_path: Path) -> None:
@@ -380,7 +421,7 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path, kill
             found = journal.reply(call(number).key)
             assert found is not None
             assert found.text == "x" * 500
-        assert len(numbers) <= journal.totals().all.calls <= len(numbers) + 16
+        assert len(numbers) <= journal.statistics().total().calls <= len(numbers) + 16
 
 
 def test_a_full_disk_is_told_to_all_and_loses_nothing(tmp_path: Path) -> None:
