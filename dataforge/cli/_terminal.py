@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable
@@ -13,6 +14,10 @@ import typer
 # Line ends and tabs are layout. Of the other characters without a glyph, only spaces may pass: controls could rewrite
 # what is on the screen, bidirectional overrides its order, and surrogates cannot be encoded.
 _SHOWN_AS_IS = frozenset("\n\t")
+_UNSEEN = re.compile(
+    r"[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+"""In JSON: controls, what turns the direction of reading, what hides, and halves of surrogate pairs."""
 
 
 def printable(text: str) -> str:
@@ -37,7 +42,9 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 def print_json(document: Any, *, indent: int | None = 2) -> None:
     """A document for machines, on stdout."""
-    print_bytes(json.dumps(document, ensure_ascii=False, indent=indent) + "\n")
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    # What could steer a terminal stands inside strings, where JSON has escapes of its own for it.
+    print_bytes(_UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], text) + "\n")
 
 
 def print_bytes(text: str) -> None:

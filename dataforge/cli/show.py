@@ -1,10 +1,12 @@
-"""`dataforge show`: look at the rows of a corpus."""
+"""`dataforge show`: look at the rows of a corpus, or watch the run that makes it."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,23 +25,33 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    directory: Path = typer.Argument(..., help="A corpus directory."),
+    directory: Path = typer.Argument(..., help="A corpus directory: the --out of a run."),
     row: str | None = typer.Option(None, help="Only the row whose id begins so."),
     rejected: bool = typer.Option(
         False, "--rejected", help="The rows that were turned away, with the reason."
     ),
     calls: bool = typer.Option(False, "--calls", help="Single model calls too, not only finished samples."),
     limit: int = typer.Option(10, min=1, help="At most so many rows."),
+    live: bool = typer.Option(
+        False, "--live", help="Watch the run that is under way there, until it is over."
+    ),
     as_json: bool = typer.Option(False, "--json", help="One JSON object a line."),
 ) -> None:
-    """Show rows with their conversation, walk, models and verdicts.
+    """Show rows with their conversation, walk, models and verdicts; with --live, a run that is under way.
 
     Example: `dataforge show out/quickstart --limit 3`
     """
-    from dataforge.corpus.read import read_manifest, read_rows
+    from dataforge.corpus.read import read_rows
     from dataforge.errors import InputError
 
-    manifest = read_manifest(directory)
+    if live:
+        if row is not None or rejected or calls:
+            raise typer.BadParameter("shows the run, not its rows", param_hint="--live")
+        from dataforge.cli._live import show_live
+
+        show_live(directory, as_json=as_json)
+        return
+    manifest = _manifest(directory)
     found: Iterator[Row] = read_rows(directory, rejected=rejected)
     if row is not None:
         if not rejected:
@@ -63,6 +75,33 @@ def show(
         )
     if console is not None:
         say(f"{shown} shown; {_counts(manifest)}")
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    from dataforge.corpus.read import read_manifest
+    from dataforge.errors import OutputError
+
+    try:
+        return read_manifest(directory)
+    except OutputError as error:
+        if _under_way(directory):
+            raise OutputError(
+                f"{directory} holds a run that is under way",
+                code="R023",
+                help=f"to watch it: dataforge show --live {shlex.quote(str(directory))}",
+            ) from error
+        raise
+
+
+def _under_way(directory: Path) -> bool:
+    from dataforge.errors import OutputError
+    from dataforge.run.live import read_live
+
+    try:
+        state = read_live(directory)
+    except OutputError:
+        return False
+    return not state.over and state.stale(datetime.now(UTC)) is None
 
 
 def _counts(manifest: dict[str, Any]) -> str:

@@ -25,6 +25,9 @@ from dataforge.project import ModelTable, Project, load_models_file, nearest
 EMBEDDED_GENERATOR = "smollm2-135m-instruct"
 EMBEDDED_JUDGE = "minilm-judge"
 
+CONCURRENCY, BATCH_CONCURRENCY = 16, 10_000
+"""Requests in flight where a binding says nothing. Those of a batch wait for hours, and so should go together."""
+
 _SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed")
 _OPTIONS = (
     "base_url", "api_key_env", "path", "connect_timeout_s", "read_timeout_s", "total_timeout_s", "retry_base_s",
@@ -202,7 +205,7 @@ def _spec(
         model=model,
         weights=told("weights") or model,
         sampling=Sampling(**sampling),
-        concurrency=told("concurrency") or 16,
+        concurrency=told("concurrency") or (BATCH_CONCURRENCY if backend == "openai_batch" else CONCURRENCY),
         options=MappingProxyType(options | dict(told("options") or {})),
         origin=origin,
     )

@@ -7,7 +7,8 @@ logarithms of the edges' uses (proportional fairness: F. Kelly, "Charging and ra
 and row numbers are spread over that flow by the golden ratio, so that even few rows cover it evenly.
 
 Drawing goes step by step, so a branch can overrule it: the value picks the outcome, and the law goes on below it.
-Everything follows from the seed, the plan's hash and the row number, whatever else runs beside it.
+Everything follows from the run's seed, the name of its graph and the row number, whatever else runs beside it: an edit
+that leaves the paths as they are, such as to a prompt, leaves every walk as it was.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ COVER_WORK = 3_000_000
 MAX_COVER_ROUNDS = 400
 
 
-def row_random(seed: int, plan_hash: str, row: int, *parts: object) -> random.Random:
+def row_random(seed: int, graph: str, row: int, *parts: object) -> random.Random:
     """The random stream of a row, or of a named part of it: the same for ever, whatever runs beside it."""
-    text = "|".join(map(str, (seed, plan_hash, row, *parts)))
+    text = "|".join(map(str, (seed, graph, row, *parts)))
     return random.Random(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big"))
 
 
@@ -57,8 +58,8 @@ class Position:
 class Luck:
     """A row's place in [0, 1), used up choice by choice; when its 64 bits are spent, random ones follow."""
 
-    def __init__(self, seed: int, plan_hash: str, row: int) -> None:
-        offset = row_random(seed, plan_hash, -1, "cover").getrandbits(64)
+    def __init__(self, seed: int, graph: str, row: int) -> None:
+        offset = row_random(seed, graph, -1, "cover").getrandbits(64)
         self.place = ((offset + row * GOLDEN) % 2**64) / 2**64
         self.width = 1.0
 
@@ -277,10 +278,10 @@ LAWS: dict[str, type[Uniform] | type[Weighted] | type[Cover]] = {
 class Walks:
     """The walks of one linked graph under its law."""
 
-    def __init__(self, linked: Linked, seed: int, plan_hash: str) -> None:
+    def __init__(self, linked: Linked, seed: int, graph: str) -> None:
         self.linked = linked
         self.seed = seed
-        self.plan_hash = plan_hash
+        self.graph = graph
         self.law: Law = LAWS[linked.graph.law](linked)
 
     def walk(self, row: int, *parts: object) -> Walk:
@@ -302,8 +303,8 @@ class Walk:
 
     def __init__(self, walks: Walks, row: int, parts: tuple[object, ...]) -> None:
         self.walks = walks
-        self.rng = row_random(walks.seed, walks.plan_hash, row, *parts, "walk")
-        self.luck = Luck(walks.seed, walks.plan_hash, row)
+        self.rng = row_random(walks.seed, walks.graph, row, *parts, "walk")
+        self.luck = Luck(walks.seed, walks.graph, row)
         self.position = Position(walks.linked.source)
 
     def choose(self) -> int | None:

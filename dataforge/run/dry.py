@@ -32,7 +32,7 @@ def dry_run(plan: Plan, options: RunOptions, environ: Mapping[str, str] | None =
     rows = [job.row for job in jobs(files, base, options, seeds)]
     if not rows:
         raise nothing_fits(plan.graph, seeds)
-    router = Router(plan.linked, options.seed, plan.hash)
+    router = Router(plan.linked, options.seed, plan.graph.name)
     visits: Counter[str] = Counter()
     for row in rows[:DRY_WALKS]:
         visits.update(_visited(router, "", row, ""))

@@ -125,8 +125,7 @@ class Engine:
             self.models.journals.remove(shard.journal)
             shard.close()
 
-    @staticmethod
-    async def _room(opened: list[OpenShard], ending: dict[OpenShard, asyncio.Task[None]]) -> None:
+    async def _room(self, opened: list[OpenShard], ending: dict[OpenShard, asyncio.Task[None]]) -> None:
         """Wait until few enough shards are open, and forget those that have ended."""
         while True:
             for shard in [s for s in opened if s in ending and ending[s].done()]:
@@ -134,7 +133,7 @@ class Engine:
                 ending.pop(
                     shard
                 ).exception()  # looked at, so that asyncio does not complain: it is `_failure` already
-            if len(opened) < MAX_OPEN_SHARDS:
+            if len(opened) < MAX_OPEN_SHARDS or sum(shard.under_way for shard in opened) < self.width:
                 return
             await asyncio.sleep(0.05)
 

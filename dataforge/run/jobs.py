@@ -44,7 +44,8 @@ def seed_files(plan: Plan, options: RunOptions) -> tuple[list[Path], Path]:
             f"graph `{plan.graph.name}` names no seeds, and none are given",
             help="add --seeds PATH, or `seeds` to the graph",
         )
-    return expand(plan.graph.seeds, plan.program.folder), plan.program.folder
+    folder = plan.program.folder
+    return expand(plan.graph.seeds, folder, within=plan.project.root), folder
 
 
 class Filter:

@@ -36,10 +36,13 @@ LOCK_NAME = "journal.lock"
 Purpose = Literal["ask", "judge"]
 Status = Literal["kept", "rejected", "failed"]
 
+OUTCOMES_TABLE = (
+    "CREATE TABLE outcomes(row INTEGER PRIMARY KEY, status TEXT NOT NULL, code TEXT, payload BLOB NOT NULL)"
+)
 _TABLES = (
     "CREATE TABLE header(name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     database.CALLS_TABLE,
-    "CREATE TABLE outcomes(row INTEGER PRIMARY KEY, status TEXT NOT NULL, code TEXT, payload BLOB NOT NULL)",
+    OUTCOMES_TABLE,
 )
 _PUT_CALL = (
     f"INSERT INTO calls({database.CALL_COLUMNS}, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - fixed words
@@ -120,10 +123,12 @@ class StoredOutcome:
 
 @dataclass(frozen=True, slots=True)
 class _Put:
-    """A statement on its way to the writer, and who waits for it."""
+    """A record on its way to the writer, and who waits for it. It is sealed there, where that holds up nobody."""
 
     statement: str
-    values: tuple[Any, ...]
+    columns: tuple[Any, ...]
+    content: bytes
+    compress: bool
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[None]
 
@@ -212,7 +217,7 @@ class Journal:
             int(record.reused),
             float(record.started_at),
         )
-        await self._put(_PUT_CALL, (*columns, database.seal(columns, database.to_json(_said(reply)), compress=True)))
+        await self._put(_PUT_CALL, columns, database.to_json(_said(reply)), compress=True)
         self._keys.add(key)
 
     async def put_outcome(self, outcome: Outcome) -> None:
@@ -222,9 +227,8 @@ class Journal:
             StorageError: as for `put_call`.
         """
         columns = (outcome.row, outcome.status, outcome.code)
-        lines = b"\n".join(map(line, outcome.rows))
         # Not compressed: it is gone as soon as the shard is whole.
-        await self._put(_PUT_OUTCOME, (*columns, database.seal(columns, lines, compress=False)))
+        await self._put(_PUT_OUTCOME, columns, b"\n".join(map(line, outcome.rows)), compress=False)
 
     def finished(self) -> dict[int, Status]:
         """The status of every row that has ended, by its number."""
@@ -314,7 +318,7 @@ class Journal:
     ) -> None:
         self.close()
 
-    async def _put(self, statement: str, values: tuple[Any, ...]) -> None:
+    async def _put(self, statement: str, columns: tuple[Any, ...], content: bytes, *, compress: bool) -> None:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         with self._gate:
@@ -322,7 +326,7 @@ class Journal:
                 raise RuntimeError("the journal is closed")
             if self._failure is not None:
                 raise self._as_error(self._failure)
-            self._queue.put(_Put(statement, values, loop, done))
+            self._queue.put(_Put(statement, columns, content, compress, loop, done))
         await done
 
     def _write(self) -> None:
@@ -346,7 +350,8 @@ class Journal:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 for put in group:
-                    self._writer.execute(put.statement, put.values)
+                    sealed = database.seal(put.columns, put.content, compress=put.compress)
+                    self._writer.execute(put.statement, (*put.columns, sealed))
                 self._writer.execute("COMMIT")
                 self.commits += 1
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it

@@ -24,12 +24,14 @@ from dataforge.models import connect
 from dataforge.models.client import Backend, ModelSpec
 from dataforge.plan.artifact import Plan
 from dataforge.run import database
+from dataforge.run.endpoints import follow
 from dataforge.run.engine import Engine, rows_at_once
 from dataforge.run.jobs import Filter, Job, jobs, nothing_fits, seed_files
 from dataforge.run.journal import JOURNAL_NAME, LOCK_NAME, check_header
 from dataforge.run.models import Models, bind_models
+from dataforge.run.observe import observed
 from dataforge.run.options import RunOptions, RunSummary
-from dataforge.run.progress import Progress, Several
+from dataforge.run.progress import Gauges, Progress
 from dataforge.run.shard import SEAL_NAME, OpenShard, Seal, ShardJobs, shard_folder
 from dataforge.run.statistics import Statistics
 from dataforge.run.stop import Purse, Stop
@@ -64,9 +66,8 @@ class Run:
         self.options = options
         self.progress = progress
         self.stop = stop
-        specs, self.self_judging = bind_models(
-            plan, options.models_file, os.environ if environ is None else environ
-        )
+        self.environ = os.environ if environ is None else environ
+        specs, self.self_judging = bind_models(plan, options.models_file, self.environ)
         self.specs = {name: self._with_state(spec) for name, spec in specs.items()}
         self.tokens = token_counter(plan.project.tokenizer)
         self.files, self.base = seed_files(plan, options)
@@ -77,6 +78,11 @@ class Run:
         self.whole: set[int] = set()
         self.shard_rows = 0
         self.planned = 0
+        self.seen: set[int] = set()
+        """Shards that have a row in this start; one with fewer `--rows` leaves later shards of an earlier one alone."""
+        self.calls = self.reused = 0
+        self.models: Models | None = None
+        self.is_done = False
 
     def _with_state(self, spec: ModelSpec) -> ModelSpec:
         return dataclasses.replace(
@@ -167,29 +173,55 @@ class Run:
         purse = Purse(
             self.options.budget, self.stop, spent.prompt_tokens + spent.completion_tokens, spent.cost
         )
-        listeners = Several([self.progress, purse])
+        listeners = [self.progress, purse]
+        async with observed(self.options.out, self.specs, listeners, self._look, self.environ) as told:
+            told.begin(
+                self.total, self.resumed, {n: f"{s.model} ({s.backend})" for n, s in self.specs.items()}
+            )
+            timer = purse.begin_clock()
+            try:
+                await self._walk(told)
+            finally:
+                if timer is not None:
+                    timer.cancel()
+            self.is_done = not self.stop.is_set()
+        await asyncio.to_thread(self._seal_the_rest)
+        summary = self._summary(began)
+        if not summary.failed and not summary.parked:
+            shutil.rmtree(
+                self.options.out / STATE, ignore_errors=True
+            )  # there is no further start to go on with it
+        return summary
+
+    async def _walk(self, listeners: Progress) -> None:
+        """Walk the rows of every shard that is not whole. Here: in this process."""
         models = Models(self.specs, self.store, self.reuse, listeners, self.stop, self.connector)
-        engine = Engine(
-            Walker(self.plan, self.specs, self.tokens, self.options.seed),
-            models,
-            self.id,
-            rows_at_once(self.specs, self.options.concurrency),
-            listeners,
-            self.stop,
-        )
-        listeners.begin(
-            self.total, self.resumed, {n: f"{s.model} ({s.backend})" for n, s in self.specs.items()}
-        )
-        timer = purse.begin_clock()
+        walker = Walker(self.plan, self.specs, self.tokens, self.options.seed)
+        width = rows_at_once(self.specs, self.options.concurrency)
+        engine = Engine(walker, models, self.id, width, listeners, self.stop)
+        self.models = models
+        self.stop.then(models.leave)
+        steering = asyncio.create_task(follow(self.options.out, models.backends, known=self.specs))
         try:
             await engine.run(self._shards(), self._ended)
         finally:
-            if timer is not None:
-                timer.cancel()
+            steering.cancel()
+            await asyncio.gather(steering, return_exceptions=True)
+            self.calls, self.reused = models.calls, models.reused
             await models.close()
-            listeners.end()
-        await asyncio.to_thread(self._seal_the_rest)
-        return self._summary(models, began)
+
+    def _look(self) -> Gauges:
+        """How the run stands, for those who watch it."""
+        backends = self.models.backends() if self.models is not None else {}
+        pools = {name: getattr(backend, "pool", None) for name, backend in backends.items()}
+        return Gauges(
+            in_flight=self.models.in_flight if self.models is not None else 0,
+            shards=-(-self.total // self.shard_rows),
+            shards_whole=len(self.whole),
+            endpoints={name: pool.status() for name, pool in pools.items() if pool is not None},
+            state="done" if self.is_done else "stopping" if self.stop.is_set() else "running",
+            why=self.stop.reason or "",
+        )
 
     # ---- shards
 
@@ -197,6 +229,7 @@ class Run:
         """The shards that have something left to do, in order. Counts every row on its way."""
         rows = jobs(self.files, self.base, self.options, self.filter)
         for number, of_shard in itertools.groupby(rows, lambda job: job.row // self.shard_rows):
+            self.seen.add(number)
             left = self._left(number, of_shard)
             if left is not None:
                 yield ShardJobs(number, left, shard_folder(self.options.out, number))
@@ -233,19 +266,19 @@ class Run:
         if not shard.is_whole:
             return
         seal = await asyncio.to_thread(shard.seal)
-        await asyncio.to_thread(self._commit, shard, seal)
+        await asyncio.to_thread(self._commit, shard.folder, seal)
         self.seals[seal.number] = seal
         self.whole.add(seal.number)
 
-    def _commit(self, shard: OpenShard, seal: Seal) -> None:
+    def _commit(self, folder: Path, seal: Seal) -> None:
         """The order matters: the calls are safe in the store before the seal says that the journal is not needed.
 
         The journal's files go while it is still open, and are read from until it is closed: a row of another shard may
         be asking it at this moment.
         """
-        self.store.take(shard.journal.path)
-        write_durably(shard.folder / SEAL_NAME, seal.to_json())
-        _remove_journal(shard.folder)
+        self.store.take(folder / JOURNAL_NAME)
+        write_durably(folder / SEAL_NAME, seal.to_json())
+        _remove_journal(folder)
 
     def _read_seals(self) -> None:
         for path in sorted((self.options.out / SHARDS).glob(f"*/{SEAL_NAME}")):
@@ -289,13 +322,17 @@ class Run:
         probe = Filter(self.plan.graph, self.tokens)
         return sum(1 for _ in jobs(self.files, self.base, self.options, probe))
 
-    def _summary(self, models: Models, began: float) -> RunSummary:
+    def _summary(self, began: float) -> RunSummary:
         whole = Statistics()
         for seal in self.seals.values():
             whole.merge(seal.statistics)
         ended: Mapping[str, int] = Counter(whole.by_status)
         finished = sum(ended.values())
-        planned = max(self.planned, self.total, finished) if self.stop.is_set() else self.planned
+        planned = self.planned + sum(
+            seal.count for seal in self.seals.values() if seal.number not in self.seen
+        )
+        if self.stop.is_set():
+            planned = max(planned, self.total, finished)
         if planned < finished or (planned > finished and not self.stop.is_set()):
             raise ContractBug(
                 f"the books do not balance: {planned:,} rows were planned, and {finished:,} ended",
@@ -311,8 +348,8 @@ class Run:
             filtered=self.filter.filtered,
             resumed=self.resumed,
             samples=sum(seal.rows["train"] for seal in self.seals.values()),
-            calls=models.calls,
-            reused_calls=models.reused,
+            calls=self.calls,
+            reused_calls=self.reused,
             prompt_tokens=total.prompt_tokens,
             completion_tokens=total.completion_tokens,
             cost=total.cost,
@@ -346,8 +383,3 @@ def _read_run(path: Path) -> dict[str, str]:
 def _remove_journal(folder: Path) -> None:
     for name in (JOURNAL_NAME, f"{JOURNAL_NAME}-wal", f"{JOURNAL_NAME}-shm", LOCK_NAME):
         (folder / name).unlink(missing_ok=True)
-
-
-def forget_state(out: Path) -> None:
-    """Remove what backends kept for a further start, once there is nothing left to do."""
-    shutil.rmtree(out / STATE, ignore_errors=True)

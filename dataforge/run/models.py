@@ -80,6 +80,7 @@ class Models:
         self.reused = 0
         self.journals: list[Journal] = []
         """Of the shards under way: a reply in any of them is not paid for again."""
+        self._leaving: list[asyncio.Future[None]] = []
         self._backends: dict[str, asyncio.Task[Backend]] = {}
         self._under_way: dict[str, asyncio.Future[ChatReply]] = {}
 
@@ -190,6 +191,11 @@ class Models:
             ) from error
         return backend
 
+    @property
+    def in_flight(self) -> int:
+        """Calls that are waiting for their answer."""
+        return len(self._under_way)
+
     def backends(self) -> dict[str, Backend]:
         """The backends that are connected, by the logical name of their model."""
         return {
@@ -198,7 +204,14 @@ class Models:
             if task.done() and not task.cancelled() and task.exception() is None
         }
 
+    def leave(self) -> None:
+        """Stop waiting for calls that go on without us, such as batches: the next start finds them."""
+        for backend in self.backends().values():
+            if getattr(backend, "outlives_us", False):
+                self._leaving.append(asyncio.ensure_future(backend.close()))
+
     async def close(self) -> None:
+        await asyncio.gather(*self._leaving)
         for task in self._backends.values():
             if task.done() and not task.cancelled() and task.exception() is None:
                 await task.result().close()

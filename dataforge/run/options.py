@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from dataforge.run.statistics import Statistics
 from dataforge.run.stop import Budget
@@ -26,6 +27,9 @@ class RunOptions:
         shard_rows: rows a shard; None lets the first start choose by how many there are.
         reuse: directories of other runs whose replies are used again.
         budget: what may be spent.
+        on: whether the rows are walked in this process or by workers on Ray.
+        workers: how many a run on Ray has; None for one a CPU of the cluster.
+        shared: a folder or URL that all machines of a Ray cluster reach; None for `out` itself.
     """
 
     out: Path
@@ -39,6 +43,9 @@ class RunOptions:
     shard_rows: int | None = None
     reuse: tuple[Path, ...] = ()
     budget: Budget = Budget()
+    on: Literal["local", "ray"] = "local"
+    workers: int | None = None
+    shared: str | None = None
 
 
 @dataclass(frozen=True)

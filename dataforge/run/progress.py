@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,29 @@ class CallEvent:
     finish_reason: str
 
 
+State = Literal["running", "stopping", "done", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """How a run stands at one moment: what no event tells.
+
+    Attributes:
+        in_flight: calls that are waiting for their answer.
+        shards, shards_whole: how many there will be, 0 where that is not known; how many are finished.
+        endpoints: logical model → what its backend tells of its endpoints, as JSON values.
+        state: `stopped` is before the end, `done` is at it.
+        why: what stopped it, or is stopping it; empty otherwise.
+    """
+
+    in_flight: int = 0
+    shards: int = 0
+    shards_whole: int = 0
+    endpoints: Mapping[str, Any] = field(default_factory=dict)
+    state: State = "running"
+    why: str = ""
+
+
 class Progress:
     """Listens to a run and says nothing. Subclasses show what they hear; none may block."""
 
@@ -57,6 +81,9 @@ class Progress:
 
     def row(self, status: str, code: str | None) -> None:
         """A row has ended: `kept`, `rejected`, `failed` or `filtered`, with the reason's code where it was not kept."""
+
+    def gauge(self, now: Gauges) -> None:
+        """How the run stands: told about each second, and once more before the end."""
 
     def note(self, message: str) -> None:
         """Something that people should know, such as a pause that an endpoint asked for."""
@@ -82,6 +109,10 @@ class Several(Progress):
     def row(self, status: str, code: str | None) -> None:
         for listener in self.listeners:
             listener.row(status, code)
+
+    def gauge(self, now: Gauges) -> None:
+        for listener in self.listeners:
+            listener.gauge(now)
 
     def note(self, message: str) -> None:
         for listener in self.listeners:

@@ -28,15 +28,15 @@ class Traveller:
 class Router:
     """The linked graphs of a plan, with their walk laws ready."""
 
-    def __init__(self, linked: Linked, seed: int, plan_hash: str) -> None:
+    def __init__(self, linked: Linked, seed: int, graph: str) -> None:
         self.seed = seed
-        self.plan_hash = plan_hash
-        self.walks = {"": Walks(linked, seed, plan_hash)}
+        self.graph = graph
+        self.walks = {"": Walks(linked, seed, graph)}
         self._add(linked, "")
 
     def _add(self, linked: Linked, prefix: str) -> None:
         for name, inner in linked.inner.items():
-            self.walks[prefix + name] = Walks(inner, self.seed, self.plan_hash)
+            self.walks[prefix + name] = Walks(inner, self.seed, self.graph)
             self._add(inner, f"{prefix}{name}/")
 
     async def travel(self, context: RowContext) -> tuple[list[Traveller], list[tuple[Traveller, Rejected]]]:

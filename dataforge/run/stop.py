@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dataforge.run.progress import CallEvent, Progress
@@ -13,9 +14,19 @@ class Stop:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self._then: list[Callable[[], None]] = []
 
     def set(self, reason: str = "interrupted") -> None:
-        self.reason = self.reason or reason
+        if self.reason is None:
+            self.reason = reason
+            for act in self._then:
+                act()
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Have something done when the stop comes, or at once where it has come."""
+        self._then.append(act)
+        if self.reason is not None:
+            act()
 
     def is_set(self) -> bool:
         return self.reason is not None

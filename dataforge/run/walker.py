@@ -31,7 +31,7 @@ class Walker:
         self.tokens = tokens
         self.seed = seed
         self.samples = Samples(plan, specs, tokens)
-        self.router = Router(plan.linked, seed, plan.hash)
+        self.router = Router(plan.linked, seed, plan.graph.name)
 
     async def walk(self, job: Job, call_model: RowCaller) -> Outcome:
         """Walk one row to its end, whatever the end is.
@@ -49,7 +49,7 @@ class Walker:
             walk=job.walk,
             call_model=call,
             tokens=self.tokens,
-            rng=lambda purpose: row_random(self.seed, self.plan.hash, job.row, purpose),
+            rng=lambda purpose: row_random(self.seed, self.plan.graph.name, job.row, purpose),
             state=dict(job.state),
         )
         try:
