@@ -67,7 +67,7 @@ class ModelTable(_Table):
     tokens_per_minute: Annotated[float, Field(gt=0)] | None = None
     prompt_price: Annotated[float, Field(ge=0)] | None = None
     completion_price: Annotated[float, Field(ge=0)] | None = None
-    """Prices of a million tokens, in whatever currency `--max-cost` is meant in."""
+    """Prices of a million tokens, in whatever currency `--budget-cost` is meant in."""
     mode: Literal["chat", "batch"] | None = None
     poll_s: Annotated[float, Field(gt=0)] | None = None
     stream: bool | None = None

@@ -2,7 +2,8 @@
 
 Two loops share one shape. Where the outcome breaks the contract, the attempt and the reason go back to the generator,
 `retry` times. Where a judge does not accept, the verdict goes back, `rounds` times. Either way the node starts again;
-steps before the one that must do better find their replies in the journal and cost nothing.
+steps before the one that must do better find their replies in the journal and cost nothing. A judge is asked only of work
+that breaks nothing of the contract that can be told without it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from dataforge.actions import ask, call, judge
 from dataforge.actions.context import Broken, Draft, Feedback, Rejected, RowContext
+from dataforge.actions.settled import broken_already
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import broken
 from dataforge.domain.structs import first_problem
@@ -51,6 +53,8 @@ async def run_node(node: a.Node, name: str, context: RowContext) -> list[RowCont
             for number, step in enumerate(node.steps):
                 draft.step = number
                 if isinstance(step, a.Judge):
+                    if failing := broken_already(draft):
+                        raise Broken("R101", *failing)
                     verdict = await judge.perform(step, draft, rounds.get(number, 0))
                     if not verdict.accepted:
                         refused = (number, step, verdict)

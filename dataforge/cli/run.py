@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dataforge.run.progress import Progress
 
 
-class Where(str, enum.Enum):
+class Where(enum.StrEnum):
     """Where the rows of a run are walked."""
 
     local = "local"
@@ -88,11 +88,11 @@ def run(
         "--reuse",
         help="Directory of another run whose model replies are used again where the call is the same.",
     ),
-    max_tokens: int | None = typer.Option(None, min=1, help="Stop when the run has used so many tokens."),
-    max_cost: float | None = typer.Option(
+    budget_tokens: int | None = typer.Option(None, min=1, help="Stop when the run has used so many tokens."),
+    budget_cost: float | None = typer.Option(
         None, min=0, help="Stop when the run has cost so much, by the prices in the model bindings."
     ),
-    max_time: str | None = typer.Option(None, help="Stop after so long: 90s, 45m, 8h."),
+    budget_time: str | None = typer.Option(None, help="Stop after so long: 90s, 45m, 8h."),
     shard_rows: int | None = typer.Option(
         None, min=1, help="Rows a shard; the first start of a run chooses by how many there are."
     ),
@@ -125,7 +125,7 @@ def run(
         max_failures=max_failures,
         shard_rows=shard_rows,
         reuse=tuple(reuse),
-        budget=Budget(max_tokens, max_cost, _seconds(max_time) if max_time is not None else None),
+        budget=Budget(budget_tokens, budget_cost, _seconds(budget_time) if budget_time is not None else None),
         on=on.value,
         workers=workers,
         shared=shared,
@@ -172,12 +172,14 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise typer.BadParameter(f"`{text}` is no time; write it as 90s, 45m or 8h", param_hint="--max-time")
+        raise typer.BadParameter(
+            f"`{text}` is no time; write it as 90s, 45m or 8h", param_hint="--budget-time"
+        )
     return seconds
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed: a third less of what a call costs the machine."""
+    """The loop of uvloop, where that is installed."""
     try:
         import uvloop
     except ImportError:

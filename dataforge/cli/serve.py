@@ -1,14 +1,18 @@
-"""`dataforge serve`: an OpenAI-compatible endpoint over the embedded models."""
+"""`dataforge serve`: a model as an OpenAI-compatible endpoint: the embedded ones, or any that SGLang runs on a GPU."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from dataforge.cli._terminal import print_json, say
+
+if TYPE_CHECKING:
+    from dataforge.models.launch import Launch
 
 LOOPBACK = ("127.", "::1", "localhost")
 
@@ -18,45 +22,95 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    model: str = typer.Argument(..., help="`embedded`, which is what this version can serve."),
+    model: str = typer.Argument(
+        ..., help="`embedded`, or a model that SGLang can load: a folder, or a name at Hugging Face."
+    ),
+    engine_args: list[str] = typer.Argument(None, help="Further arguments for SGLang, after `--`."),
     host: str = typer.Option("127.0.0.1", help="Address to listen on; the loopback device by default."),
     port: int = typer.Option(8000, min=0, max=65535, help="Port; 0 takes a free one."),
     api_key_env: str | None = typer.Option(
         None, help="Name of the variable that holds the key which callers must send."
     ),
+    tensor_parallel: int | None = typer.Option(None, min=1, help="SGLang: over how many GPUs."),
+    context_length: int | None = typer.Option(None, min=1, help="SGLang: the most tokens of a conversation."),
+    reasoning_parser: str | None = typer.Option(None, help="SGLang: how thinking is split off, as `qwen3`."),
+    tool_call_parser: str | None = typer.Option(None, help="SGLang: how tool calls are read, as `qwen`."),
+    attention_backend: str | None = typer.Option(None, help="SGLang: attention kernels, as `fa3`."),
+    start_timeout_s: float = typer.Option(1800.0, min=1, help="SGLang: seconds that loading may take."),
     as_json: bool = typer.Option(False, "--json", help="Print the address as a line of JSON."),
 ) -> None:
-    """Serve the embedded models as an OpenAI-compatible endpoint.
+    """Serve a model as an OpenAI-compatible endpoint: the embedded ones anywhere, others by SGLang on a GPU.
 
     Example: `dataforge serve embedded --port 8000`
+
+    Example: `dataforge serve Qwen/Qwen3-8B --tensor-parallel 2 --reasoning-parser qwen3 -- --mem-fraction-static 0.85`
 
     It listens on this machine alone unless --host says otherwise, answers without a key unless --api-key-env names one,
     and stops at Ctrl-C.
     """
-    if model != "embedded":
-        raise typer.BadParameter(
-            f"serving `{model}` (with SGLang) is not in this version yet, `embedded` is; start the model's own server "
-            "(SGLang, vLLM, llama.cpp) and bind its address in dataforge.toml",
-            param_hint="MODEL",
+    signal.signal(signal.SIGTERM, _stop)
+    if api_key_env is None and not host.startswith(LOOPBACK):
+        say(
+            f"warning: {host} can be reached by others, who need no key; --api-key-env asks for one", err=True
         )
+    try:
+        if model == "embedded":
+            _serve_embedded(host, port, api_key_env, as_json)
+        else:
+            from dataforge.models.launch import Launch
+
+            launch = Launch(
+                model,
+                tensor_parallel=tensor_parallel,
+                context_length=context_length,
+                reasoning_parser=reasoning_parser,
+                tool_call_parser=tool_call_parser,
+                attention_backend=attention_backend,
+                engine_args=tuple(engine_args or ()),
+                api_key_env=api_key_env,
+                start_timeout_s=start_timeout_s,
+            )
+            _serve_sglang(launch, host, port, as_json)
+    except KeyboardInterrupt:
+        if not as_json:
+            say("stopped")
+
+
+def _serve_embedded(host: str, port: int, api_key_env: str | None, as_json: bool) -> None:
     key = _key(api_key_env) if api_key_env is not None else None
     from dataforge.models.serve import EmbeddedServer
 
-    signal.signal(signal.SIGTERM, _stop)
     server = EmbeddedServer(host, port, api_key=key)
     if as_json:
         print_json({"base_url": server.url, "models": list(server.models)}, indent=None)
     else:
         say(f"serving {' and '.join(server.models)} at {server.url} (Ctrl-C stops)")
-    if key is None and not host.startswith(LOOPBACK):
-        say(
-            f"warning: {host} can be reached by others, who need no key; --api-key-env asks for one", err=True
-        )
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        if not as_json:
-            say("stopped")
+    server.serve_forever()
+
+
+def _serve_sglang(launch: Launch, host: str, port: int, as_json: bool) -> None:
+    """Launch, wait, say how to bind it, and stop it after."""
+    from dataforge.models.launch import Server, check_machine, log_file
+
+    check_machine(launch)
+    with Server(launch, log_file(launch.model, None), host, port) as server:
+        say(f"launching SGLang for {launch.model}; its log is {server.log}", err=True)
+        models = server.wait_healthy(tell=lambda line: say(f"  | {line[:200]}", err=True))
+        if as_json:
+            print_json({"base_url": server.url, "models": models, "log": str(server.log)}, indent=None)
+        else:
+            say(
+                f"serving {' and '.join(models)} at {server.url} (Ctrl-C stops). To bind it, in dataforge.toml:\n"
+            )
+            say(_table(models[0], server.url, launch.api_key_env))
+        server.wait()
+
+
+def _table(model: str, url: str, api_key_env: str | None) -> str:
+    """A `[models.…]` table, ready to be copied. A JSON string is a TOML string too."""
+    keys = {"model": model, "base_url": url, "api_key_env": api_key_env}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in keys.items() if value]
+    return "\n".join(["[models.generator]", *lines])
 
 
 def _key(variable: str) -> str:

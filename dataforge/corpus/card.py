@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,12 +59,12 @@ configs:
 def _what(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
     rows = manifest["counts"]["rows"]
     doc = plan["ends"]["doc"] or "A graph without a description."
-    return f"""# {_line(manifest["project"])}: {_line(manifest["graph"])}
+    return f"""# {_name(manifest["project"])}: {_name(manifest["graph"])}
 
 {_line(doc)}
 
 {rows["train"]:,} training rows: {rows["final"]:,} finished samples and {rows["call"]:,} single model calls behind them
-(`kind` tells them apart), {manifest["counts"]["tokens_in_train"]:,} tokens by the `{_line(str(manifest["settings"]["tokenizer"]))}`
+(`kind` tells them apart), {manifest["counts"]["tokens_in_train"]:,} tokens by the {_code(str(manifest["settings"]["tokenizer"]))}
 tokenizer. `messages` is in OpenAI's chat form; `train` marks the turns that the loss should see.
 
 ```python
@@ -82,6 +83,7 @@ def _how(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
         f"| {_cell(name)} | {_cell(', '.join(node['pre']))} | {_cell(', '.join(node['post']))} |"
         for name, node in sorted(plan["nodes"].items())
     )
+    fence = _ticks(manifest["command"], 3)
     return f"""## How it was made
 
 Each row is one seed walked through the graph from its source to its target (`walk {plan["ends"]["walk"]}`, {plan["paths"]} possible
@@ -97,9 +99,9 @@ paths). Every node's postcondition was checked on the real values; rows that bro
 
 Made with:
 
-```
+{fence}
 {manifest["command"]}
-```
+{fence}
 
 The plan is in `plan.json` (hash `{manifest["plan"]}`), prompts and contracts included.
 """
@@ -143,7 +145,7 @@ def _limits(manifest: Mapping[str, Any]) -> str:
         f"**Self-judging was allowed**: {line}. Such a judge favours its own work."
         for line in manifest["self_judging"]
     )
-    seeds = "\n".join(f"- `{_line(s)}`" for s in manifest["seeds"])
+    seeds = "\n".join(f"- {_code(s)}" for s in manifest["seeds"])
     return "## Seeds\n\n" + seeds + "\n\n## Limits\n\n" + "\n".join(f"- {line}" for line in limits) + "\n"
 
 
@@ -152,4 +154,21 @@ def _line(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return _line(text).replace("|", "\\|") or "-"
+    return _name(text) or "-"
+
+
+def _name(text: str) -> str:
+    """A name or a condition as Markdown that shows it, and takes nothing in it for markup or HTML."""
+    return re.sub(r"([\\`*\[<|])", r"\\\1", _line(text))
+
+
+def _code(text: str) -> str:
+    """A name in a code span, which nothing in it can end."""
+    text = _line(text)
+    ticks = _ticks(text, 1)
+    return f"{ticks} {text} {ticks}" if "`" in text else f"{ticks}{text}{ticks}"
+
+
+def _ticks(text: str, least: int) -> str:
+    """Backticks, more than stand together anywhere in the text."""
+    return "`" * max([least, *(len(run) + 1 for run in re.findall("`+", text))])

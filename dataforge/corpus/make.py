@@ -40,7 +40,7 @@ async def make_corpus(
         InputError: where seeds, models or the directory are wrong.
         RunError: where the disk or every model failed.
     """
-    run = Run(plan, options, progress, stop or Stop(), environ, connector)
+    run = _kind(options)(plan, options, progress, stop or Stop(), environ, connector)
     with run.directory():
         summary = await run.go()
         if run.seals:
@@ -48,6 +48,14 @@ async def make_corpus(
             info = _info(run, summary, command)
             await asyncio.to_thread(write_corpus, storage, list(run.seals.values()), info)
     return summary
+
+
+def _kind(options: RunOptions) -> type[Run]:
+    if options.on == "local":
+        return Run
+    from dataforge.run.on_ray import RayRun
+
+    return RayRun
 
 
 def _info(run: Run, summary: RunSummary, command: str) -> CorpusInfo:

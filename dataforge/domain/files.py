@@ -1,7 +1,15 @@
-"""The files of a program: read from inside the project only, or from the texts that a plan carries."""
+"""The files of a program: read from inside the project only, or from the texts that a plan carries.
+
+A path is followed to where it really leads before it is compared with the project's root. It is then opened from the root
+down, folder by folder and without following any link, so that what is read is what was looked at, even where somebody
+puts a link in its place in between.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +17,8 @@ from pathlib import Path
 from dataforge.lang.diagnostics import Source, did_you_mean
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 
 
 class UnreadableFile(Exception):
@@ -39,7 +49,14 @@ class Files:
         Raises:
             UnreadableFile: where it lies outside the root.
         """
-        resolved = path.resolve()
+        try:
+            resolved = path.resolve()
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+        ) as error:  # links in a circle; a name with a null character
+            raise UnreadableFile("F017", f"`{path}` leads to no file", "check the path") from error
         if not resolved.is_relative_to(self.root):
             raise UnreadableFile("F013", f"`{path}` is outside the project", f"the project is {self.root}")
         return resolved.relative_to(self.root).as_posix()
@@ -61,8 +78,7 @@ class Files:
         text = self.overlay.get(name)
         if text is None:
             try:
-                with path.open("rb") as stream:
-                    data = stream.read(MAX_FILE_BYTES + 1)
+                data = _read_below(self.root, name)
             except OSError as error:
                 raise UnreadableFile(
                     "F017", f"`{name}` cannot be read: {error.strerror}", _nearby(path)
@@ -81,6 +97,34 @@ class Files:
         if keep:
             self.read[name] = text
         return Source(name, text)
+
+
+def _read_below(root: Path, name: str) -> bytes:
+    """The beginning of an ordinary file, up to one byte more than is allowed.
+
+    Args:
+        root: the project's root.
+        name: the file's path below it, in which nothing is a link.
+
+    Raises:
+        OSError: where there is no such file, or one of its parts is a link by now.
+    """
+    if os.open not in os.supports_dir_fd:  # Windows
+        with (root / name).open("rb") as stream:
+            return stream.read(MAX_FILE_BYTES + 1)
+    opened = [os.open(root, os.O_RDONLY)]
+    try:
+        *folders, file = name.split("/")
+        for folder in folders:
+            opened.append(os.open(folder, os.O_RDONLY | _NO_LINK, dir_fd=opened[-1]))
+        opened.append(os.open(file, os.O_RDONLY | _NO_LINK | _NO_WAIT, dir_fd=opened[-1]))
+        if not stat.S_ISREG(os.fstat(opened[-1]).st_mode):  # a pipe would keep us waiting for ever
+            raise OSError(errno.EINVAL, "not an ordinary file")
+        with os.fdopen(opened.pop(), "rb") as stream:
+            return stream.read(MAX_FILE_BYTES + 1)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _nearby(path: Path) -> str:

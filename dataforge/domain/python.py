@@ -162,7 +162,9 @@ class PythonImports:
         place = self.root
         for part in name.split("."):
             place = place / part
-            for path in (place, place.with_name(part + ".py"), place / "__init__.py"):
+            forms = [place.with_name(part + suffix) for suffix in importlib.machinery.all_suffixes()]
+            inits = [place / f"__init__{suffix}" for suffix in importlib.machinery.all_suffixes()]
+            for path in (place, *forms, *inits):
                 if path.exists() and not path.resolve().is_relative_to(self.root):
                     return False
         return True

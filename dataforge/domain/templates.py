@@ -2,7 +2,10 @@
 
 The sandbox alone stops attribute escapes but neither memory nor time bombs, so the check allows only what prompts
 need: text, names and fields, `if`, `for` over fields that are lists, and filters and tests of a short list. What is
-left can be checked against the contracts too: every field that a template shows must be guaranteed where it runs.
+left can be checked against the contracts too: every field that a template shows must be guaranteed where it runs. Large
+values can still make a small template work hard: two loops over a long list, `tojson` of `tojson`. So rendering is metered:
+each turn of a loop and each text that a filter reads or makes counts, and beyond a bound the template is cut off, the same
+one on every machine.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +27,14 @@ from dataforge.domain.structs import FieldType, StructType
 from dataforge.lang.diagnostics import Report, Source, Span, did_you_mean, listing
 
 MAX_RENDERED_CHARS = 1_000_000
+MAX_WORK = 2_000_000
+"""Turns of loops, and pieces of `CHARS_A_WORK` characters that go through filters, for one rendering: a second or so."""
+CHARS_A_WORK = 16
+MAX_RENDER_S = 5.0
+"""CPU seconds, for what the meter does not see: comparisons of very long texts, again and again."""
 MAX_LOOP_DEPTH = 2
+MAX_PARTS = 20_000
+"""Expressions and statements, of which Jinja makes code: that takes some 15 kB and 0.2 ms each."""
 FILTERS = frozenset(
     [
         "capitalize",
@@ -100,7 +111,7 @@ class Template:
 
 
 class Unrenderable(Exception):
-    """A template cannot be rendered on these values: it grows too large, or they do not bear what it does to them."""
+    """A template cannot be rendered on these values: they make it too long or too slow, or do not bear what it does."""
 
 
 # ---- checking
@@ -133,15 +144,30 @@ def check(
         broken: names whose declaration was wrong: uses of them raise no further complaint.
     """
     checker = _Checker(structs, variables, source, span, report, broken)
+    if len(text) > MAX_RENDERED_CHARS:
+        report.error(
+            "F052",
+            f"a template of more than {MAX_RENDERED_CHARS:,} characters is not allowed",
+            source,
+            span,
+            "no prompt may come out longer: show a field of a struct in its place",
+        )
+        return None
     if "{%" not in text and "{#" not in text:
         matches = list(_PLAIN.finditer(text))
         if len(matches) == text.count("{{") == text.count("}}"):
             # Only plain references: no need for Jinja's parser, which is some fifty times as slow.
+            if len(matches) > MAX_PARTS:
+                checker.forbid_size()
+                return None
             for match in matches:
                 checker.reference(tuple(match.group(1).split(".")), shown=True)
             return checker.result(text)
     try:
-        tree = _environment().parse(text)
+        tree = _parsed(text)
+    except ValueError:
+        report.error("F050", "this template is not Jinja: a number in it is too long", source, span)
+        return None
     except jinja2.TemplateSyntaxError as error:
         report.error(
             "F050",
@@ -155,6 +181,9 @@ def check(
         report.error("F052", "this template nests too deep", source, span, "make it flatter")
         return None
     try:
+        if sum(1 for _ in tree.find_all(nodes.Node)) > MAX_PARTS:
+            checker.forbid_size()
+            return None
         checker.block(tree.body)
     except RecursionError:
         report.error("F052", "this template nests too deep", source, span, "make it flatter")
@@ -238,6 +267,16 @@ class _Checker:
         self.failed = True
         self.report.error(
             "F052", f"{what} is not allowed in a template", self.source, self.line_span(node.lineno), help
+        )
+
+    def forbid_size(self) -> None:
+        self.failed = True
+        self.report.error(
+            "F052",
+            f"a template of more than {MAX_PARTS:,} expressions is not allowed",
+            self.source,
+            self.span,
+            "loop over a list, or make the text in a `call` node and show the field",
         )
 
     # -- statements
@@ -507,16 +546,20 @@ class _Environment(ImmutableSandboxedEnvironment):
 def _environment() -> ImmutableSandboxedEnvironment:
     global _shared
     if _shared is None:
+        plain = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
         _shared = _Environment(
             undefined=jinja2.StrictUndefined,
             autoescape=False,
             trim_blocks=True,
             lstrip_blocks=True,
             cache_size=0,
+            finalize=_shown,
         )
         _shared.globals.clear()
         _shared.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": str}  # dates, for one
-        _shared.filters = {name: f for name, f in _shared.filters.items() if name in FILTERS}
+        plain.policies = _shared.policies
+        _shared.filters = {name: _metered(name, plain) for name in FILTERS}
+        _shared.tests = {name: test for name, test in _shared.tests.items() if name in TESTS}
     return _shared
 
 
@@ -524,38 +567,123 @@ _shared: ImmutableSandboxedEnvironment | None = None
 _compiled: dict[str, jinja2.Template] = {}
 
 
+def _parsed(text: str) -> nodes.Template:
+    """The syntax tree. Each turn of a loop yields an empty piece, so that whoever joins the pieces can count the turns."""
+    environment = _environment()
+    tree = environment.parse(text)
+    for loop in tree.find_all(nodes.For):
+        loop.body.insert(0, nodes.Output([nodes.TemplateData("")], lineno=loop.lineno))
+    return tree.set_environment(environment)  # type: ignore[return-value]
+
+
+class _Meter:
+    """The work that one rendering may still do."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_WORK
+
+    def spend(self, work: int) -> None:
+        self.left -= work
+        if self.left < 0:
+            raise Unrenderable("a prompt takes too long: it loops over too much, or filters too much text")
+
+
+_METER = "_meter"  # no template can name it: the check knows structs and variables only
+
+
+def _metered(name: str, plain: jinja2.Environment) -> Callable[..., Any]:
+    """Jinja's own filter, which first pays for what it reads, and then for what it made."""
+    grows = name in ("join", "tojson")
+
+    @jinja2.pass_context
+    def metered(context: jinja2.runtime.Context, value: Any, *args: Any) -> Any:
+        meter: _Meter = context[_METER]
+        size = _size(value)
+        if grows and size > MAX_RENDERED_CHARS:
+            raise _too_large()
+        entries = len(value) if isinstance(value, list | tuple | dict) else 1
+        meter.spend(entries + size // CHARS_A_WORK)
+        made = plain.call_filter(name, value, args, context=context, eval_ctx=context.eval_ctx)
+        meter.spend(_size(made) // CHARS_A_WORK)
+        return made
+
+    return metered
+
+
+def _shown(value: Any) -> Any:
+    """What `{{ … }}` makes text of: refused before it is made where it would be too much."""
+    if type(value) is not str and _size(value) > MAX_RENDERED_CHARS:
+        raise _too_large()
+    return value
+
+
+def _size(value: Any) -> int:
+    """Characters of all texts in it, and one for every other entry."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list | tuple):
+        return len(value) + sum(map(_size, value))
+    if isinstance(value, dict):
+        return sum(_size(key) + _size(entry) for key, entry in value.items())
+    return 1
+
+
+def _too_large() -> Unrenderable:
+    return Unrenderable(f"a prompt grew beyond {MAX_RENDERED_CHARS:,} characters")
+
+
 def render(template: Template, state: Mapping[str, BaseModel], variables: Mapping[str, Any]) -> str:
     """Render a checked template on real values.
 
     Raises:
-        Unrenderable: where the text would grow beyond `MAX_RENDERED_CHARS`, or the values are not what it works on,
-            such as the first entry of an empty list, or a missing key of a field that is a plain dict.
+        Unrenderable: where the text would grow beyond `MAX_RENDERED_CHARS`, or making it is too much work, or the values
+            are not what it works on, such as the first entry of an empty list, or a missing key of a plain dict.
     """
     compiled = _compiled.get(template.text)
     if compiled is None:
-        compiled = _compiled[template.text] = _environment().from_string(template.text)
-    context: dict[str, Any] = {
-        local: _plain(state[name]) for local, name in template.names.items() if name in state
-    }
-    context |= {name: variables[name] for name in template.variables}
+        compiled = _compiled[template.text] = _environment().from_string(_parsed(template.text))
+    meter = _Meter()
     parts: list[str] = []
-    size = 0
+    size = count = 0
+    started_s: float | None = None
     try:
+        context: dict[str, Any] = {
+            local: _plain(state[name]) for local, name in template.names.items() if name in state
+        }
+        for name in template.variables:
+            context[name] = variables[name]
+        context[_METER] = meter
         for part in compiled.generate(context):
             size += len(part)
+            count += 1
             if size > MAX_RENDERED_CHARS:
-                raise Unrenderable(f"a prompt grew beyond {MAX_RENDERED_CHARS:,} characters")
+                raise _too_large()
+            if count & 63 == 0:
+                meter.spend(64)
+                if started_s is None:
+                    started_s = time.thread_time()
+                elif time.thread_time() - started_s > MAX_RENDER_S:
+                    raise Unrenderable(f"a prompt takes more than {MAX_RENDER_S:g} s")
             parts.append(part)
-    except (jinja2.TemplateError, TypeError, ValueError, OverflowError) as error:
+    except (jinja2.TemplateError, TypeError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         # The check knows types, not values: what is left is of the values' own making.
         raise Unrenderable(f"a prompt cannot be written: {error}") from error
     return "".join(parts)
 
 
+_ATOMS = frozenset([str, int, float, bool, type(None)])
+
+
 def _plain(value: Any) -> Any:
     """Data without behaviour: models become dicts, so that a template sees fields and nothing else."""
+    if type(value) in _ATOMS:
+        return value
     if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+        fields = type(value).__pydantic_fields__
+        # Of a draft, which nothing has validated yet, only what was written is there.
+        return {name: _plain(entry) for name, entry in value.__dict__.items() if name in fields}
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, list | tuple):

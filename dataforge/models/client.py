@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import orjson
+
 from schemas.chat import Message, Thinking
 
 Kind = Literal["generator", "judge"]
@@ -61,8 +63,16 @@ class ChatRequest:
             "schema": self.schema,
             "attempt": self.attempt,
         }
+        return hashlib.blake2b(_canonical(payload), digest_size=16).hexdigest()
+
+
+def _canonical(payload: Mapping[str, Any]) -> bytes:
+    """JSON with sorted keys and nothing between them. Which of the two ways writes it depends on the payload alone."""
+    try:
+        return orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # half a surrogate pair, or a number beyond 64 bits
         text = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return text.encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,26 +7,49 @@ the beginning of what came back with nothing in it that a terminal would act on,
 
 from __future__ import annotations
 
+import base64
+import functools
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
-from dataforge.errors import ModelError, PermanentError, RateLimitError, TransientError
+import orjson
+
+from dataforge.errors import ModelError, PermanentError, QuotaError, RateLimitError, TransientError
 from dataforge.models.client import ChatReply
 from dataforge.models.thinking import split_thinking
 
+DEFAULT_URL = "https://api.openai.com/v1"
+"""OpenAI's own address."""
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""No answer is longer; a streamed one, in which each token comes in a wrapping of its own, may be four times that."""
+MIN_KEY_CHARS = 8
+"""Shorter keys are blotted from nothing: they would be found in every second word."""
 _SHOWN_CHARS = 200
 _RETRIED = frozenset({408, 409, 425})
-_QUOTA = re.compile(
-    r"insufficient_quota|exceeded your current quota|billing|credit balance|payment required", re.IGNORECASE
+_SPENT = re.compile(
+    r"insufficient_quota|billing.{0,12}limit|credit balance|payment required|(?:insufficient|out of|no) (?:credit|balance|funds)",
+    re.IGNORECASE,
 )
+_SPENT_OR_SLOW = re.compile(r"exceeded your current quota|billing", re.IGNORECASE)
+"""What providers say of a spent account, and some of them of a minute's quota too."""
+_SLOW = re.compile(r"rate_limit_exceeded|rate limit reached|retrydelay|per minute", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"context.{0,20}(?:length|window|size)|maximum.{0,20}tokens|too (?:long|many tokens)", re.IGNORECASE
 )
 _HTML = re.compile(r"\s*(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
+
+
+class TimedOut(TransientError):
+    """No answer came in time, which is how a server that queues says that it is asked too much."""
+
+
+class Unreachable(TransientError):
+    """There was no connection, or it broke off before the answer was whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +67,19 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r}, {self.model!r})"
 
+    def blot(self, text: str) -> str:
+        """The text without the key, be it plain or as it travels in addresses, headers and JSON."""
+        for form in _forms(self.key):
+            text = text.replace(form, "…")
+        return text
+
     def quote(self, body: bytes | str) -> str:
         """The beginning of what the server said, fit for a message."""
-        text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+        text = self.blot(body.decode("utf-8", "replace") if isinstance(body, bytes) else body)
         if _HTML.match(text):
             title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
             about = f" titled {_escaped(title[1].strip())!r}" if title else ""
             return f"an HTML page{about}, not JSON"
-        text = text.replace(self.key, "…") if len(self.key) >= 8 else text
         return f"“{_escaped(text.strip())}”" if text.strip() else "an empty body"
 
 
@@ -60,8 +88,8 @@ def refusal(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: b
     said = endpoint.quote(_told(body))
     message = f"{endpoint} answered {status}: {said}"
     text = body.decode("utf-8", "replace")
-    if status in {402, 403, 429} and _QUOTA.search(text):
-        return PermanentError(
+    if _is_spent(status, headers, text):
+        return QuotaError(
             message, help="the account's quota is used up: add credit, or bind the model elsewhere"
         )
     if status == 429 or (status == 503 and "retry-after" in headers):
@@ -72,7 +100,7 @@ def refusal(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: b
     if status in _RETRIED or status >= 500:
         return TransientError(message, help="try again later; if it stays so, look at the server's log")
     if 300 <= status < 400:
-        target = _escaped(headers.get("location", "an address that it does not name"))
+        target = _escaped(endpoint.blot(headers.get("location", "an address that it does not name")))
         return PermanentError(
             f"{endpoint} redirects to {target}; prompts are not sent on to another address",
             help="set `base_url` to the address that really serves the model",
@@ -80,43 +108,53 @@ def refusal(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: b
     return PermanentError(message, help=_advice(endpoint, status, text))
 
 
-def reply(endpoint: Endpoint, body: bytes, *, constrained: bool, latency_s: float) -> ChatReply:
+def reply(
+    endpoint: Endpoint, body: bytes, *, constrained: bool, latency_s: float, attempts: int = 1
+) -> ChatReply:
     """The reply in an answer with status 200.
 
     Raises:
         ModelError: the body is no chat completion, or an error in disguise.
     """
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise _nonsense(endpoint, endpoint.quote(body)) from error
+    document = _document(endpoint, body)
     if not isinstance(document, dict):
         raise _nonsense(endpoint, endpoint.quote(body))
     failure = document.get("error")
     if failure and not document.get("choices"):
         status = failure.get("code") if isinstance(failure, dict) else None
         raise refusal(endpoint, status if isinstance(status, int) and 300 <= status < 600 else 500, {}, body)
-    choice = _first(document.get("choices"))
+    choice = first_choice(document)
     message = choice.get("message")
     if not isinstance(message, dict):
         raise _nonsense(endpoint, f"a body without an answer in it: {endpoint.quote(body)}")
     text, reasoning = split_thinking(_text(message.get("content")) or _text(message.get("refusal")))
     given = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+    if len(endpoint.key) >= MIN_KEY_CHARS and any(
+        endpoint.key in said for said in (text, given, reasoning or "")
+    ):
+        raise PermanentError(
+            f"{endpoint} answered with the key that it was sent; nothing of the answer is kept",
+            help="whoever reads that server's answers has the key: change the key, and do not use the server",
+        )
     usage = document.get("usage") if isinstance(document.get("usage"), dict) else {}
     return ChatReply(
         text=text,
         reasoning=given or reasoning,
-        finish_reason=str(choice.get("finish_reason") or "stop"),
+        finish_reason=endpoint.blot(str(choice.get("finish_reason") or "stop")),
         constrained=constrained,
         prompt_tokens=_count(usage, "prompt_tokens"),
         completion_tokens=_count(usage, "completion_tokens"),
         latency_s=latency_s,
-        model=str(document.get("model") or endpoint.model),
+        model=endpoint.blot(str(document.get("model") or endpoint.model)),
+        attempts=attempts,
     )
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds that `Retry-After` asks for, whether it gives a number or a date; None where it is absent or garbled."""
+    told = headers.get("retry-after-ms", "").strip()
+    if told.isascii() and told.isdigit() and len(told) < 10:
+        return int(told) / 1000
     told = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d+)?", told):
         return float(told)
@@ -128,9 +166,58 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return None
 
 
+def timed_out(endpoint: Endpoint, waited_s: float, *, connecting: bool = False) -> TimedOut:
+    """The error for an answer, or a connection, that did not come in time."""
+    slow = "took no connection" if connecting else "did not answer"
+    return TimedOut(
+        f"{endpoint} {slow} within {waited_s:g} s",
+        help="check that the server is up and not overloaded, or raise `total_timeout_s`",
+    )
+
+
+def broken_off(endpoint: Endpoint, cause: BaseException) -> Unreachable:
+    """The error for a connection that was refused, reset or ended early."""
+    return Unreachable(
+        f"{endpoint} cannot be reached, or broke off: {_escaped(endpoint.blot(str(cause))) or type(cause).__name__}",
+        help="check that the server runs and that `base_url` is its address",
+    )
+
+
+def too_large(endpoint: Endpoint, cap_bytes: int) -> PermanentError:
+    """The error for an answer that is longer than any answer should be."""
+    return PermanentError(
+        f"{endpoint} answered with more than {cap_bytes // 1024**2} MiB",
+        help="lower `max_tokens`, and check that `base_url` is a chat API",
+    )
+
+
 def too_long(body: bytes) -> bool:
     """Whether a refusal is about the length of the prompt."""
     return _TOO_LONG.search(body.decode("utf-8", "replace")) is not None
+
+
+def _is_spent(status: int, headers: Mapping[str, str], text: str) -> bool:
+    """Whether a refusal is about an account that has nothing left, rather than about a minute that is too full."""
+    if status == 402:
+        return True
+    if status not in {403, 429}:
+        return False
+    if _SPENT.search(text):
+        return True
+    slow = "retry-after" in headers or _SLOW.search(text)
+    return not slow and _SPENT_OR_SLOW.search(text) is not None
+
+
+def _document(endpoint: Endpoint, body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        pass
+    # What the strict reader refuses may still be an answer: models write half a surrogate pair, servers write NaN.
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _nonsense(endpoint, endpoint.quote(body)) from error
 
 
 def _nonsense(endpoint: Endpoint, what: str) -> TransientError:
@@ -150,6 +237,19 @@ def _advice(endpoint: Endpoint, status: int, text: str) -> str:
     if status == 413 or _TOO_LONG.search(text):
         return "the prompt is too long for the model: shorten the seed or the prompt, or lower `max_tokens`"
     return "check the model's settings in dataforge.toml against what the server says"
+
+
+@functools.lru_cache(maxsize=64)
+def _forms(key: str) -> tuple[str, ...]:
+    """A key as servers give it back. In Base64 it is a part that is the same after any other text."""
+    if len(key) < MIN_KEY_CHARS:
+        return ()
+    found = [key, key.replace("/", "\\/"), quote(key), quote(key, safe="")]
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + key.encode()).decode().rstrip("=")
+        part = whole[(0, 2, 3)[before] : len(whole) - ((before + len(key.encode())) % 3 != 0)]
+        found += [part, part.replace("+", "-").replace("/", "_")]
+    return tuple(dict.fromkeys(found))
 
 
 def _told(body: bytes) -> bytes | str:
@@ -175,7 +275,9 @@ def _escaped(text: str) -> str:
     return shown + ("…" if len(text) > _SHOWN_CHARS else "")
 
 
-def _first(choices: Any) -> dict[str, Any]:
+def first_choice(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The first of a completion's choices; empty where there is none."""
+    choices = document.get("choices")
     return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
 
 

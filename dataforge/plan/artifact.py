@@ -106,37 +106,60 @@ def open_plan(path: Path, *, graph: str | None = None, python: bool = True) -> P
         return compile_program(path, graph=graph, python=python)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _no_document(path, error) from error
+    return open_document(document, path, graph=graph, python=python)
+
+
+def open_document(document: Any, near: Path, *, graph: str | None = None, python: bool = True) -> Plan:
+    """Compile the texts that a plan document carries.
+
+    Args:
+        document: the document, as JSON values.
+        near: a path in the project's folder: its Python modules and lists are there, and not in the document.
+        graph: which graph, where the file has several; the document's own by default.
+        python: whether Python modules may be imported.
+
+    Raises:
+        CompileError, ProjectError, PlanError: as for `open_plan`.
+    """
+    try:
         version, name, main, texts = (document[k] for k in ("forge_plan", "graph", "main", "sources"))
-        stated = document.pop("hash")
+        stated = document["hash"]
+        document = {key: value for key, value in document.items() if key != "hash"}
         good = (
             isinstance(main, str)
             and isinstance(texts, dict)
             and all(isinstance(t, str) for t in texts.values())
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no plan document"
-        raise PlanError(
-            f"{path} cannot be read: {reason}", help="make one with `dataforge compile FILE -o plan.json`"
-        ) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _no_document(near, error) from error
     if version != FORMAT_VERSION:
         raise PlanError(
-            f"{path} is a plan of format {version}, and this DataForge reads format {FORMAT_VERSION}",
+            f"{near} is a plan of format {version}, and this DataForge reads format {FORMAT_VERSION}",
             help="compile the `.forge` file again",
         )
     if not good or _hash_texts(_key_texts(document)) != stated:
         raise PlanError(
-            f"{path} was changed after it was made: its hash does not fit",
+            f"{near} was changed after it was made: its hash does not fit",
             help="compile the `.forge` file again",
         )
-    project = load_project(path)
+    project = load_project(near)
     plan = _compile(project.root / main, project, graph=graph or name, python=python, overlay=texts)
     if graph in (None, name) and plan.hash != stated:
         changed = [key for key in sorted(document) if document[key] != plan.document.get(key)]
         raise PlanError(
-            f"{path} does not fit this project any more: {', '.join(changed)} differ",
+            f"{near} does not fit this project any more: {', '.join(changed)} differ",
             help="its Python modules or lists have changed since; compile the `.forge` file again",
         )
     return plan
+
+
+def _no_document(path: Path, error: Exception) -> PlanError:
+    reason = error.strerror if isinstance(error, OSError) else "it is no plan document"
+    return PlanError(
+        f"{path} cannot be read: {reason}", help="make one with `dataforge compile FILE -o plan.json`"
+    )
 
 
 def _compile(

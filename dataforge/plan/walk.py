@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import abc
 import bisect
+import functools
 import hashlib
 import itertools
 import math
@@ -42,7 +43,7 @@ def row_random(seed: int, graph: str, row: int, *parts: object) -> random.Random
 class Law(Protocol):
     """Chooses the next action of one row, state by state; `position` is the vertex that the row stands on."""
 
-    def choose(self, position: Position, rng: random.Random, luck: Luck) -> int | None:
+    def choose(self, position: Position, chance: Chance) -> int | None:
         """Index of the next action, or None for the target."""
         ...
 
@@ -53,6 +54,22 @@ class Position:
 
     state: int
     came_by: tuple[int, int] | None = None
+
+
+class Chance:
+    """What a row's choices are drawn from, made when a first choice asks for it: many rows never have one."""
+
+    def __init__(self, seed: int, graph: str, row: int, parts: tuple[object, ...] = ()) -> None:
+        self._of = (seed, graph, row)
+        self._parts = parts
+
+    @functools.cached_property
+    def rng(self) -> random.Random:
+        return row_random(*self._of, *self._parts, "walk")
+
+    @functools.cached_property
+    def luck(self) -> Luck:
+        return Luck(*self._of)
 
 
 class Luck:
@@ -87,12 +104,12 @@ class _ByState(abc.ABC):
         self.linked = linked
         self.tables: dict[int, tuple[list[int | None], list[Any]]] = {}
 
-    def choose(self, position: Position, rng: random.Random, luck: Luck) -> int | None:
+    def choose(self, position: Position, chance: Chance) -> int | None:
         table = self.tables.get(position.state)
         if table is None:
             table = self.tables[position.state] = self._table(position.state)
         options, cumulative = table
-        return options[0] if len(options) == 1 else options[self._pick(cumulative, rng)]
+        return options[0] if len(options) == 1 else options[self._pick(cumulative, chance.rng)]
 
     def _table(self, state: int) -> tuple[list[int | None], list[Any]]:
         steps = self.linked.steps[state]
@@ -184,9 +201,9 @@ class Cover:
     def __init__(self, linked: Linked) -> None:
         self.shares = cover_flow(linked)
 
-    def choose(self, position: Position, rng: random.Random, luck: Luck) -> int | None:
+    def choose(self, position: Position, chance: Chance) -> int | None:
         options, weights = self.shares[position]
-        return options[0] if len(options) == 1 else options[luck.take(weights, rng)]
+        return options[0] if len(options) == 1 else options[chance.luck.take(weights, chance.rng)]
 
 
 def cover_flow(linked: Linked) -> dict[Position, tuple[list[int | None], list[float]]]:
@@ -303,13 +320,12 @@ class Walk:
 
     def __init__(self, walks: Walks, row: int, parts: tuple[object, ...]) -> None:
         self.walks = walks
-        self.rng = row_random(walks.seed, walks.graph, row, *parts, "walk")
-        self.luck = Luck(walks.seed, walks.graph, row)
+        self.chance = Chance(walks.seed, walks.graph, row, parts)
         self.position = Position(walks.linked.source)
 
     def choose(self) -> int | None:
         """Index of the next action, or None at the target."""
-        return self.walks.law.choose(self.position, self.rng, self.luck)
+        return self.walks.law.choose(self.position, self.chance)
 
     def open_outcomes(self, action: int) -> list[int]:
         """Outcomes of the action that lead on from here."""

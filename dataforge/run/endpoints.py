@@ -138,7 +138,7 @@ async def follow(
         every_s: seconds between looks.
         known: all logical names of the run, or None where that is not known. Other names are told of, once.
     """
-    follower = _Follower(known)
+    follower = Follower(known)
     while True:
         try:
             follower.apply(await asyncio.to_thread(read, out), backends())
@@ -147,8 +147,8 @@ async def follow(
         await asyncio.sleep(every_s)
 
 
-class _Follower:
-    """Which commands have been applied, and what has been complained about."""
+class Follower:
+    """Which commands have been applied, and what has been complained about. `known` as for `follow`."""
 
     def __init__(self, known: Collection[str] | None) -> None:
         self._known = known

@@ -17,14 +17,16 @@ import importlib
 import logging
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dataforge.errors import InputError, ProjectError, RunError
+from dataforge.errors import DataForgeError, InputError, ProjectError, RunError
 from dataforge.models.pool import Settings
-from dataforge.run import segments
+from dataforge.run import endpoints, segments
 from dataforge.run.engine import rows_at_once
 from dataforge.run.journal import JOURNAL_NAME
 from dataforge.run.leases import Lease, Leases
@@ -34,7 +36,7 @@ from dataforge.run.quota import Demand, Limits, Quota
 from dataforge.run.shard import Seal, ShardJobs, shard_folder
 from dataforge.run.storage import LocalStorage, Storage, open_storage
 from dataforge.run.store import STORE_NAME
-from dataforge.run.worker import Ended, Orders, Report, Task, Worker, exchange, forget
+from dataforge.run.worker import Ended, Orders, Report, Task, Worker, exchange, forget, sealed_journal
 
 BEAT_S = 1.0
 SILENCE_S = 30.0
@@ -64,9 +66,8 @@ class RayRun(Run):
             finally:
                 self.calls, self.reused = self.driver.calls, self.driver.reused
 
-    def look(self) -> Gauges:
-        """How the run stands."""
-        return Gauges() if self.driver is None else self.driver.look()
+    def _look(self) -> Gauges:
+        return super()._look() if self.driver is None else self.driver.look(super()._look())
 
     # What the driver needs of a run.
 
@@ -77,11 +78,11 @@ class RayRun(Run):
         """Commit a seal as a local run does; the files are brought from shared storage first where that is given."""
         folder = shard_folder(self.options.out, lease.shard)
         if shared is not None:
-            place = f"{exchange(lease.shard)}{lease.epoch}/"
             for old in folder.glob(f"{JOURNAL_NAME}*"):
                 old.unlink()
-            for name in (JOURNAL_NAME, *seal.files):
-                shared.get(place + name, folder / name)
+            shared.get(sealed_journal(lease), folder / JOURNAL_NAME)
+            for name in seal.files:
+                shared.get(f"{exchange(lease.shard)}{lease.epoch}/{name}", folder / name)
         self._commit(folder, seal)
         self.seals[seal.number] = seal
         self.whole.add(seal.number)
@@ -142,7 +143,9 @@ class _Driver:
             },
             clock=time.monotonic,
         )
-        self.workers = run.options.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.workers = run.options.workers or max(
+            1, sum(bool(n["Alive"] and n["Resources"].get("CPU")) for n in ray.nodes())
+        )
         most = rows_at_once(run.specs, run.options.concurrency)
         self.task = Task(
             run=run.id,
@@ -165,6 +168,8 @@ class _Driver:
         self._all_planned = False
         self._failure: Exception | None = None
         self._lost_in_a_row = 0
+        self._wanted_endpoints: tuple[endpoints.Command, ...] = ()
+        self._refused = ""
 
     async def go(self) -> None:
         """Bring every shard to its end.
@@ -194,25 +199,29 @@ class _Driver:
                 " same command again: everything else is kept",
             )
 
-    def look(self) -> Gauges:
-        """How the run stands."""
+    def look(self, here: Gauges) -> Gauges:
+        """How the run stands: what is known here, and what the workers told last."""
         hands = self._hands.values()
-        return Gauges(
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for hand in hands:
+            for model, told in hand.endpoints.items():
+                for endpoint in told:
+                    known = found.setdefault(model, {}).setdefault(endpoint["url"], {})
+                    for name, value in endpoint.items():
+                        known[name] = known.get(name, 0) + value if isinstance(value, int) else value
+        return replace(
+            here,
             in_flight=sum(hand.in_flight for hand in hands),
-            shards=math.ceil(self.run.total / self.run.shard_rows),
-            shards_whole=len(self.run.whole),
-            endpoints={
-                f"{hand.name} {model}": told for hand in hands for model, told in hand.endpoints.items()
-            },
-            state="stopping" if self.run.stop.is_set() else "running",
-            why=self.run.stop.reason or "",
+            endpoints={model: list(by_url.values()) for model, by_url in found.items()},
         )
 
     # ---- workers
 
     async def _keep_a_worker(self, place: int, task: Any) -> None:
         """Have a worker at work; where one is lost, another takes its place."""
-        actor_class = self.ray.remote(_Actor).options(num_cpus=1, max_concurrency=64, max_restarts=0)
+        actor_class = self.ray.remote(_Actor).options(
+            num_cpus=1, max_concurrency=64, max_restarts=0, scheduling_strategy="SPREAD"
+        )
         for start in range(1_000_000):
             hand = _Hand(f"worker {place}" + (f".{start}" if start else ""), actor_class.remote())
             try:
@@ -328,23 +337,38 @@ class _Driver:
         elif self.leases.seal(lease, ended.seal):
             self._lost_in_a_row = 0
             self.run.planned += ended.beyond
-            await asyncio.to_thread(self.run.accept, lease, ended.seal, away)
-            del self._rows[lease.shard]
+            try:
+                await asyncio.to_thread(self.run.accept, lease, ended.seal, away)
+            except DataForgeError as error:
+                self._fail(error)
+            else:
+                del self._rows[lease.shard]
         elif away is not None:
             await asyncio.to_thread(forget, away, lease.shard, f"{lease.epoch}/")
 
     async def _keep_beating(self, hand: _Hand) -> None:
         slices = self.quota.ask(hand.name, {meter: Demand(0, self.task.width) for meter in self.quota.names})
         while True:
-            orders = Orders(slices, self.run.stop.reason)
+            orders = Orders(slices, self._commands(), self.run.stop.reason)
             report = await asyncio.wait_for(hand.actor.beat.remote(orders), SILENCE_S)
             self._hear(hand, report)
             for lease in hand.leases.values():
                 self.leases.renew(lease, progressed=lease.shard in report.progressed)
             slices = self.quota.ask(hand.name, report.demands)
-            heard = time.monotonic()
-            while time.monotonic() < heard + BEAT_S and (orders.stop or not self.run.stop.is_set()):  # noqa: ASYNC110 - two threads of events
+            until = time.monotonic() + BEAT_S
+            while time.monotonic() < until and self.run.stop.reason == orders.stop:  # noqa: ASYNC110 - it is a clock, too
                 await asyncio.sleep(0.05)
+
+    def _commands(self) -> tuple[endpoints.Command, ...]:
+        """What people want of the endpoints; the last that could be read, where the file is damaged."""
+        try:
+            self._wanted_endpoints = endpoints.read(self.run.options.out)
+            self._refused = ""
+        except InputError as error:
+            if error.message != self._refused:
+                logger.warning("%s", error.message, extra={"event": "endpoint_command_refused"})
+            self._refused = error.message
+        return self._wanted_endpoints
 
     def _hear(self, hand: _Hand, report: Report) -> None:
         for event in report.calls:
@@ -432,14 +456,15 @@ def _cluster(ray: Any) -> Any:
     """The cluster that `RAY_ADDRESS` names, or one on this machine for as long as the run lasts."""
     address = os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    local = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    here = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    # Ray takes SIGTERM for itself, and ends the process at once; ours lets the calls in flight come home.
+    theirs = threading.current_thread() is not threading.main_thread()
+    handlers = (
+        {} if theirs else {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    )
     try:
         ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=False,
-            **local,
+            address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **here
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(
@@ -447,6 +472,9 @@ def _cluster(ray: Any) -> Any:
             code="R045",
             help="set RAY_ADDRESS to the address of a running cluster, or unset it to start one here",
         ) from error
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     try:
         yield
     finally:

@@ -25,6 +25,33 @@ _TAKE = (
 )
 
 
+class KeyFilter:
+    """Which content keys were added: no word for one that was, and now and then a false one for one that was not.
+
+    Nearly every call of a run is new, and asking the store for it would cost more than all else that is done with its
+    reply. A Bloom filter (B. Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970) of three bits a
+    key; a key is a hash already, so its own bytes say which. Beyond some ten million keys it lets ever more through.
+    """
+
+    _BITS = 26
+
+    def __init__(self) -> None:
+        self._seen = bytearray(1 << (self._BITS - 3))
+
+    def add(self, key: bytes) -> None:
+        for place in self._places(key):
+            self._seen[place >> 3] |= 1 << (place & 7)
+
+    def __contains__(self, key: bytes) -> bool:
+        seen = self._seen
+        return all(seen[place >> 3] & (1 << (place & 7)) for place in self._places(key))
+
+    def _places(self, key: bytes) -> tuple[int, int, int]:
+        bits = int.from_bytes(key, "big")
+        mask = (1 << self._BITS) - 1
+        return bits & mask, (bits >> 32) & mask, (bits >> 64) & mask
+
+
 class CallStore:
     """The replies of a run's whole shards."""
 
@@ -40,11 +67,13 @@ class CallStore:
         with database.refusing(self.path):
             self._connection = database.connect(self.path)
             database.prepare(self._connection, self.path, (database.CALLS_TABLE,))
-            self._empty = self._connection.execute("SELECT 1 FROM calls LIMIT 1").fetchone() is None
+            self._known = KeyFilter()
+            for (key,) in self._connection.execute("SELECT key FROM calls"):
+                self._known.add(key)
 
     def reply(self, key: str) -> ChatReply | None:
         """The reply to a call, or None where the store has none."""
-        return None if self._empty else find_reply(self._connection, key, self.path)
+        return find_reply(self._connection, key, self.path) if bytes.fromhex(key) in self._known else None
 
     def take(self, journal: Path) -> None:
         """Take over the calls of a journal, in one transaction; those that are here already stay as they are."""
@@ -53,8 +82,9 @@ class CallStore:
             writer.execute("BEGIN IMMEDIATE")
             writer.execute(_TAKE)
             writer.execute("COMMIT")
+            for (key,) in writer.execute("SELECT key FROM shard.calls"):
+                self._known.add(key)
             writer.execute("PRAGMA main.wal_checkpoint(TRUNCATE)")
-        self._empty = False
 
     def close(self) -> None:
         self._connection.close()

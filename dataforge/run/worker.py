@@ -30,6 +30,7 @@ from dataforge.models import connect
 from dataforge.models.client import Backend, ModelSpec
 from dataforge.plan.artifact import open_document
 from dataforge.run import segments
+from dataforge.run.endpoints import Command, Follower
 from dataforge.run.engine import Engine
 from dataforge.run.jobs import Filter, Job
 from dataforge.run.journal import JOURNAL_NAME, Journal
@@ -88,9 +89,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Orders:
-    """What the driver has for a worker: its slice of each limit, and why to stop where it must."""
+    """What the driver has for a worker.
+
+    Attributes:
+        slices: its part of each limit.
+        commands: all commands about endpoints, as `endpoints.read` gives them.
+        stop: why to stop, where it must.
+    """
 
     slices: Mapping[str, Limits]
+    commands: Sequence[Command] = ()
     stop: str | None = None
 
 
@@ -174,6 +182,7 @@ class Worker:
         walker = Walker(plan, specs, tokens, task.seed)
         self.engine = Engine(walker, self.models, task.run, task.width, self.ear, self.stop)
         self._backends: dict[str, Backend] = {}
+        self._follower = Follower(specs)
         self._held: dict[int, _Held] = {}
         self._given: asyncio.Queue[ShardJobs | None] = asyncio.Queue()
         self._wanted = asyncio.Event()
@@ -225,6 +234,7 @@ class Worker:
         """Take orders, and report."""
         self._slices = orders.slices
         self._apply(live=True)
+        self._follower.apply(orders.commands, self.models.backends())
         if orders.stop is not None:
             self.finish(orders.stop)
         self._asked = time.monotonic()
@@ -296,15 +306,19 @@ class Worker:
         held.ended.set_result(Ended(seal, beyond))
 
     def _upload(self, held: _Held, seal: Seal | None) -> None:
-        """Share the files of a whole shard, or the last records of another one, and forget them here."""
+        """Share the files of a whole shard, or the last records of another one, and forget them here.
+
+        The journal of a whole shard goes out as a segment too: should the seal get lost on its way, the next lease finds
+        everything there.
+        """
         if seal is None:
             self._export_one(held)
         else:
-            place = f"{exchange(held.lease.shard)}{held.lease.epoch}/"
-            segments.export(held.folder / JOURNAL_NAME, held.folder / "segment.sqlite")
-            self.shared.put(held.folder / "segment.sqlite", f"{place}{JOURNAL_NAME}")
+            segment = held.folder / "segment.sqlite"
+            segments.export(held.folder / JOURNAL_NAME, segment)
+            self.shared.put(segment, sealed_journal(held.lease))
             for name in seal.files:
-                self.shared.put(held.folder / name, place + name)
+                self.shared.put(held.folder / name, f"{exchange(held.lease.shard)}{held.lease.epoch}/{name}")
         shutil.rmtree(held.folder, ignore_errors=True)
 
     async def _keep_exporting(self) -> None:
@@ -420,6 +434,11 @@ class _Ear(Progress):
 def exchange(number: int) -> str:
     """Where a shard's files are in shared storage while they are on their way, with a `/` at the end."""
     return f"exchange/{number:05d}/"
+
+
+def sealed_journal(lease: Lease) -> str:
+    """Where the whole journal of a sealed shard is on its way."""
+    return f"{exchange(lease.shard)}segments/{lease.epoch}-sealed.sqlite"
 
 
 def forget(shared: Storage, number: int, part: str = "") -> None:

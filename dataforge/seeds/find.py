@@ -24,16 +24,26 @@ _PAPERS = re.compile(
 )
 
 
-def expand(patterns: Sequence[str], base: Path) -> list[Path]:
+def expand(patterns: Sequence[str], base: Path, within: Path | None = None) -> list[Path]:
     """The files that the patterns mean, each once, sorted by their name relative to the base.
 
+    Args:
+        patterns: names of files or folders, or globs.
+        base: what they are relative to.
+        within: a folder that none of them may lead out of, through symbolic links either; None where any will do.
+
     Raises:
-        SeedError: R010 where a pattern means nothing that can be read.
+        SeedError: R010 where a pattern means nothing that can be read, or something outside.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
         try:
             for path in _matches(pattern, base):
+                if within is not None and not path.resolve().is_relative_to(within.resolve()):
+                    raise SeedError(
+                        f"{pattern}: {shown(path, base)} lies outside the project",
+                        help="copy the file into the project, or name it yourself with --seeds",
+                    )
                 found.setdefault(shown(path, base), path)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from dataforge.domain.conditions import broken
 from dataforge.domain.measures import simple_tokens
 from dataforge.models.client import ChatReply, ChatRequest
 from dataforge.plan.linked import Linked
-from dataforge.plan.walk import Luck, Position
+from dataforge.plan.walk import Chance, Position
 from dataforge.run.row import Router
 from dataforge.testing.findings import Finding, dumped
 from dataforge.testing.harness import Answer, Bench, Outcome
@@ -149,7 +148,7 @@ class _Named:
         self.linked = linked
         self.cursor = cursor
 
-    def choose(self, position: Position, rng: random.Random, luck: Luck) -> int | None:
+    def choose(self, position: Position, chance: Chance) -> int | None:
         """As `dataforge.plan.walk.Law` says."""
         cursor = self.cursor
         cursor.done = cursor.at.setdefault((id(self), position.state), cursor.done)

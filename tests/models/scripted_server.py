@@ -6,6 +6,7 @@ A script is a list of acts; each request takes the next one, and the last repeat
 from __future__ import annotations
 
 import json
+import random
 import socket
 import struct
 import threading
@@ -110,6 +111,58 @@ def flood(handler: BaseHTTPRequestHandler) -> None:
         pass
 
 
+def streams(*events: dict[str, Any] | str) -> Act:
+    """Server-sent events, each with a little time before it."""
+
+    def act(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream")
+        handler.end_headers()
+        handler.close_connection = True
+        for event in events:
+            time.sleep(0.01)
+            data = event if isinstance(event, str) else json.dumps(event)
+            handler.wfile.write(f"data: {data}\n\n".encode())
+            handler.wfile.flush()
+
+    return act
+
+
+def delta(text: str, finish_reason: str | None = None, **more: Any) -> dict[str, Any]:
+    """One piece of a streamed answer."""
+    choice = {"index": 0, "delta": {"content": text, **more}, "finish_reason": finish_reason}
+    return {"object": "chat.completion.chunk", "model": "served-name", "choices": [choice]}
+
+
+def slowly(act: Act, seconds: float) -> Act:
+    def later(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(seconds)
+        act(handler)
+
+    return later
+
+
+def storm(seed: int) -> Act:
+    """Of a hundred requests, eighteen go wrong in one way or another."""
+    draw, lock = random.Random(seed), threading.Lock()
+    weather: list[tuple[int, Act]] = [
+        (5, error(500, "oops")),
+        (5, error(429, "slow down", Retry_After="0.05")),
+        (2, reset),
+        (2, hang),
+        (2, cut_short),
+        (2, answer(200, '{"choices": []}')),
+        (82, slowly(says(), 0.01)),
+    ]
+
+    def act(handler: BaseHTTPRequestHandler) -> None:
+        with lock:
+            chosen = draw.choices([a for _, a in weather], [w for w, _ in weather])[0]
+        chosen(handler)
+
+    return act
+
+
 @dataclass
 class ScriptedServer:
     script: list[Act]
@@ -141,6 +194,7 @@ class ScriptedServer:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 256
 
             def handle_error(self, *_: Any) -> None:  # resets are the point of some scripts
                 pass

@@ -1,4 +1,7 @@
-"""The `openai` backend against a real server that misbehaves in every way we have met, counting its requests."""
+"""The backends `openai` and `openai_sdk` against a real server that misbehaves in every way we have met.
+
+Every test runs once over each of the two transports, and counts the requests that arrive.
+"""
 
 # ruff: noqa: SIM117 - a server, and inside it the error that is expected of it, read best as two lines
 from __future__ import annotations
@@ -20,11 +23,12 @@ from scripted_server import (
     says,
 )
 
-from dataforge.errors import PermanentError, ProjectError, RateLimitError, TransientError
+from dataforge.errors import PermanentError, ProjectError, QuotaError, RateLimitError, TransientError
 from dataforge.models import connect
 from dataforge.models.client import ChatReply, ChatRequest, ModelSpec, Sampling
 from schemas.chat import Message
 
+BACKEND = "openai"
 SCHEMA = {
     "type": "object",
     "properties": {"a": {"type": "string"}},
@@ -37,9 +41,15 @@ def request(text="Hi", **kwargs):
     return ChatRequest((Message(role="user", content=text, train=True),), **kwargs)
 
 
-def spec(url, **kwargs):
-    options = {"base_url": url, "retry_base_s": 0.01, **kwargs.pop("options", {})}
-    return ModelSpec("writer", "generator", "openai", "m-1", "m-1", options=options, **kwargs)
+@pytest.fixture(params=["openai", "openai_sdk"], autouse=True)
+def backend_name(request, monkeypatch):
+    monkeypatch.setitem(globals(), "BACKEND", request.param)
+    return request.param
+
+
+def spec(*urls, **kwargs):
+    options = {"base_url": urls, "retry_base_s": 0.01, **kwargs.pop("options", {})}
+    return ModelSpec("writer", "generator", BACKEND, "m-1", "m-1", options=options, **kwargs)
 
 
 def ask(server, *requests, **kwargs) -> list[ChatReply]:
@@ -129,7 +139,7 @@ def test_what_will_not_pass_is_tried_once(status):
 
 def test_a_spent_quota_is_final_although_it_comes_as_429():
     with ScriptedServer([error(429, "You exceeded your current quota", "insufficient_quota")]) as server:
-        with pytest.raises(PermanentError, match="quota"):
+        with pytest.raises(QuotaError, match="quota"):
             ask(server)
     assert len(server.requests) == 1
 
@@ -320,17 +330,35 @@ def test_a_key_that_is_missing_is_named(monkeypatch):
         connect(spec("http://127.0.0.1:1/v1", options={"api_key_env": "MY_KEY"}))
 
 
-def test_ping_asks_once_and_says_why_not():
-    with ScriptedServer([says("yes"), error(500, "oops")]) as server:
+def test_ping_answers_for_the_model_or_says_why_not():
+    with ScriptedServer([says("yes"), error(500, "oops"), says("yes"), error(401, "no")]) as server:
 
         async def run():
             backend = connect(spec(server.url))
             try:
                 assert await backend.ping() == "served-name"
-                with pytest.raises(TransientError, match="oops"):
+                assert (
+                    await backend.ping() == "served-name"
+                )  # a server that has a bad moment is there all the same
+                with pytest.raises(PermanentError, match="answered 401"):
                     await backend.ping()
             finally:
                 await backend.close()
 
         asyncio.run(run())
-    assert len(server.requests) == 2
+    assert len(server.requests) == 4
+
+
+def test_ping_finds_at_once_that_nobody_is_there():
+    with ScriptedServer([says()]) as server:
+        pass
+
+    async def run():
+        backend = connect(spec(server.url, options={"retry_base_s": 100.0}))
+        try:
+            with pytest.raises(TransientError, match="cannot be reached"):
+                await backend.ping()
+        finally:
+            await backend.close()
+
+    asyncio.run(run())

@@ -156,7 +156,7 @@ def test_the_embedded_models_behind_the_openai_backend():
 
     async def run(url):
         def backend(kind, model):
-            return connect(ModelSpec("x", kind, "openai", model, model, options={"base_url": url}))
+            return connect(ModelSpec("x", kind, "openai", model, model, options={"base_url": (url,)}))
 
         writer, critic = backend("generator", EMBEDDED_GENERATOR), backend("judge", EMBEDDED_JUDGE)
         question = ChatRequest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dataforge.errors import PermanentError, RateLimitError, TransientError
+from dataforge.errors import PermanentError, QuotaError, RateLimitError, TransientError
 from dataforge.models import wire
 
 ENDPOINT = wire.Endpoint("http://host/v1", "m", "MY_KEY", "sk-0123456789")
@@ -17,6 +17,7 @@ DATE = "Tue, 24 Nov 2026 10:00:00 GMT"
         ({}, None),
         ({"retry-after": "2"}, 2.0),
         ({"retry-after": " 0.5 "}, 0.5),
+        ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-1"}, None),
         ({"retry-after": "Tue, 24 Nov 2026 10:00:30 GMT", "date": DATE}, 30.0),
@@ -57,8 +58,15 @@ def test_what_the_server_said_is_shown_in_every_shape(body, said):
         (503, {}, b"", TransientError),
         (599, {}, b"", TransientError),
         (425, {}, b"", TransientError),
-        (429, {}, b'{"error": {"code": "insufficient_quota"}}', PermanentError),
-        (402, {}, b"Payment Required", PermanentError),
+        (429, {}, b'{"error": {"code": "insufficient_quota"}}', QuotaError),
+        (429, {"retry-after": "1"}, b'{"error": {"code": "insufficient_quota"}}', QuotaError),
+        (402, {}, b"Payment Required", QuotaError),
+        (403, {}, b"Your credit balance is too low", QuotaError),
+        (403, {}, b"Forbidden", PermanentError),
+        # Providers speak of quota and of billing in ordinary rate limits too.
+        (429, {"retry-after": "20"}, b"You exceeded your current quota, see billing", RateLimitError),
+        (429, {}, b"Rate limit reached for m: 3 a minute. Add a payment method at /billing", RateLimitError),
+        (429, {}, b"You exceeded your current quota, please check your plan and billing", QuotaError),
         (301, {}, b"", PermanentError),
         (418, {}, b"", PermanentError),
     ],

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dataforge.plan.artifact import Plan, compile_program
-from dataforge.plan.walk import Law, Position, Uniform, Walks, Weighted, all_paths
+from dataforge.plan.walk import Chance, Law, Position, Uniform, Walks, Weighted, all_paths
 
 # Three ways at the first fork, of 1, 2 and 6 paths: drawing forks by a coin would favour the first.
 LOPSIDED = """
@@ -103,7 +103,7 @@ def shares(law: Law, compiled: Plan, path: tuple[str, ...]) -> Fraction:
     state, probability = linked.source, Fraction(1)
     number = {action.name: i for i, action in enumerate(linked.actions)}
     for name in (*path, None):
-        law.choose(Position(state), random.Random(0), None)  # type: ignore[arg-type]
+        law.choose(Position(state), Chance(0, "g", 0))
         options, cumulative = law.tables[state]
         at = options.index(None if name is None else number[name])
         before = Fraction(cumulative[at - 1]) if at else Fraction(0)
@@ -210,7 +210,7 @@ def test_a_row_s_walk_depends_on_nothing_but_seed_plan_and_row(project: Path, la
     assert [walks.names(row) for row in reversed(range(50))] == forwards[::-1]
     code = (
         "import sys; from pathlib import Path; from dataforge.plan.artifact import compile_program; "
-        "from dataforge.plan.walk import Walks; p = compile_program(Path(sys.argv[1])); "
+        "from dataforge.plan.walk import Chance, Walks; p = compile_program(Path(sys.argv[1])); "
         "print([Walks(p.linked, 7, p.hash).names(r) for r in range(50)])"
     )
     for hash_seed in ("1", "2"):

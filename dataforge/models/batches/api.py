@@ -166,11 +166,10 @@ class BatchApi:
             if not batches or not page.get("has_more"):
                 return None
             newest, oldest = batches[0].get("created_at"), batches[-1].get("created_at")
-            if isinstance(newest, int) and isinstance(oldest, int):
-                if oldest < min(
-                    newest, began_at - _CLOCKS_DIFFER_S
-                ):  # newest first, and none of ours is so old
-                    return None
+            if not (isinstance(newest, int) and isinstance(oldest, int)):
+                newest = oldest = began_at  # no order to go by: look at every page
+            if oldest < min(newest, began_at - _CLOCKS_DIFFER_S):  # newest first, and ours is not so old
+                return None
             further = f"&after={self._id(batches[-1], 'batch')}"
             if further == after:
                 return None

@@ -1,0 +1,322 @@
+"""One HTTP request to a chat API over a connection of our own: what the hot path of a run is made of.
+
+A call that waits a second for its answer should not cost a millisecond of the machine's time. So a request is one write, an
+answer is read by the parser that Node.js uses (llhttp, by `httptools`), and a connection carries one call at a time and is
+kept for the next: nothing is built that nobody looks at. That is a third of what a general client's request costs (see
+`docs/decisions/012-own-transport.md`). Addresses behind a proxy are left to such a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections import defaultdict
+from typing import Any
+from urllib.parse import urlsplit
+
+import httptools
+from aiohappyeyeballs import start_connection
+
+from dataforge.models import wire
+from dataforge.models.http import (
+    MAX_ERROR_BYTES,
+    AiohttpTransport,
+    Answer,
+    Timeouts,
+    checked_socket,
+    proxy_for,
+)
+
+KEPT_FOR_S = 15.0
+"""Seconds that an idle connection is used again: servers close theirs after some time, and a request that meets that fails."""
+_EYEBALLS_S = 0.25
+
+
+class DirectTransport:
+    """The transport of the backend `openai`. For one event loop.
+
+    Args:
+        key: sent as a bearer token; empty for none.
+        allow_link_local: whether a name may lead to a link-local address.
+    """
+
+    def __init__(self, key: str, *, allow_link_local: bool = False) -> None:
+        self._key = key
+        self._allow_link_local = allow_link_local
+        self._targets: dict[str, _Target | None] = {}
+        self._idle: defaultdict[_Target, list[_Connection]] = defaultdict(list)
+        self._proxied: AiohttpTransport | None = None
+        self._tls: ssl.SSLContext | None = None
+
+    async def post(self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int) -> Answer:
+        try:
+            target = self._targets[endpoint.url]
+        except KeyError:
+            target = self._targets[endpoint.url] = self._target(endpoint.url)
+        if target is None:
+            return await self._by_proxy().post(endpoint, body, timeouts, cap_bytes)
+        started = time.perf_counter()
+        connection = self._kept(target) or await self._connect(target, endpoint, timeouts)
+        whole = False
+        try:
+            answer = await connection.ask(
+                b"%b%d\r\n\r\n%b" % (target.head, len(body), body),
+                cap_bytes,
+                timeouts.total_s - (time.perf_counter() - started),
+                timeouts.read_s,
+            )
+            whole = True
+        except TimeoutError as error:
+            raise wire.timed_out(
+                endpoint, timeouts.total_s if error.args else timeouts.read_s or 0
+            ) from error
+        except _TooLarge:
+            raise wire.too_large(endpoint, cap_bytes) from None
+        except OSError as error:
+            raise wire.broken_off(endpoint, error) from None  # its text may hold what the server said
+        finally:
+            if whole and connection.can_be_kept:
+                connection.kept_until = time.monotonic() + KEPT_FOR_S
+                self._idle[target].append(connection)
+            else:
+                connection.abort()
+        return Answer(*answer, first_byte_s=connection.first_byte_at - started)
+
+    async def close(self) -> None:
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.abort()
+        self._idle.clear()
+        if self._proxied is not None:
+            await self._proxied.close()
+
+    def _target(self, url: str) -> _Target | None:
+        """Where an address leads, or None where it is behind a proxy."""
+        address = f"{url}/chat/completions"
+        if proxy_for(address) is not None:
+            return None
+        parts = urlsplit(address)
+        tls = parts.scheme == "https"
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        lines = [
+            f"POST {path} HTTP/1.1",
+            f"Host: {parts.netloc}",
+            "User-Agent: dataforge",
+            "Accept: application/json",
+            "Accept-Encoding: identity",  # compressed, a small body could hold a huge one
+            "Content-Type: application/json",
+            *([f"Authorization: Bearer {self._key}"] if self._key else []),
+            "Content-Length: ",
+        ]
+        return _Target(
+            parts.hostname or "", parts.port or (443 if tls else 80), tls, "\r\n".join(lines).encode("ascii")
+        )
+
+    def _by_proxy(self) -> AiohttpTransport:
+        self._proxied = self._proxied or AiohttpTransport(self._key, allow_link_local=self._allow_link_local)
+        return self._proxied
+
+    def _kept(self, target: _Target) -> _Connection | None:
+        """The idle connection that was used last, if any is still good."""
+        idle = self._idle[target]
+        now = time.monotonic()
+        while idle:
+            connection = idle.pop()
+            if connection.can_be_kept and now < connection.kept_until:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self, target: _Target, endpoint: wire.Endpoint, timeouts: Timeouts) -> _Connection:
+        """Open a connection, to whichever of the name's addresses answers first.
+
+        Raises:
+            TimedOut, Unreachable: where there is none.
+            PermanentError: R035, where the name leads to an address that must not be dialled.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeouts.connect_s):
+                found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+                dialled = await start_connection(
+                    found,
+                    happy_eyeballs_delay=_EYEBALLS_S,
+                    interleave=1,
+                    socket_factory=None if self._allow_link_local else checked_socket,
+                )
+                _, connection = await loop.create_connection(
+                    _Connection,
+                    sock=dialled,
+                    ssl=self._context() if target.tls else None,
+                    server_hostname=target.host if target.tls else None,
+                )
+        except TimeoutError as error:
+            raise wire.timed_out(endpoint, timeouts.connect_s, connecting=True) from error
+        except OSError as error:
+            raise wire.broken_off(endpoint, error) from None
+        return connection
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+
+class _Target:
+    """A place to send requests to, and all that they begin with up to the length of the body."""
+
+    __slots__ = ("head", "host", "port", "tls")
+
+    def __init__(self, host: str, port: int, tls: bool, head: bytes) -> None:
+        self.host, self.port, self.tls, self.head = host, port, tls, head
+
+
+class _TooLarge(Exception):
+    """An answer that is longer than any answer should be."""
+
+
+class _Connection(asyncio.Protocol):
+    """A connection, and the parser of what comes back on it. One call at a time."""
+
+    def __init__(self) -> None:
+        self.kept_until = 0.0
+        self.first_byte_at = 0.0
+        self._transport: Any = None
+        self._waiter: asyncio.Future[tuple[int, dict[str, str], bytes]] | None = None
+        self._parser: Any = None
+        self._open = True
+        self._forget()
+
+    def _forget(self) -> None:
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._pieces: list[bytes] = []
+        self._left = 0
+        self._keep = False
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether another call may use the connection."""
+        return self._open and self._keep and self._waiter is None and not self._transport.is_closing()
+
+    async def ask(
+        self, request: bytes, cap_bytes: int, total_s: float, read_s: float | None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send a request and wait for its whole answer: status, headers with lower-case names, body.
+
+        Raises:
+            TimeoutError: with an argument after `total_s`, with none after `read_s` without a byte.
+            OSError: the connection ended, or what came was no HTTP.
+            _TooLarge: a good answer is longer than `cap_bytes`.
+        """
+        loop = asyncio.get_running_loop()
+        self._forget()
+        self._parser = httptools.HttpResponseParser(self)
+        self._cap_bytes = cap_bytes
+        self.first_byte_at = 0.0
+        waiter: asyncio.Future[tuple[int, dict[str, str], bytes]] = loop.create_future()
+        self._waiter = waiter
+        deadline = loop.call_later(max(0.0, total_s), self._fail, TimeoutError("total"))
+        self._silence = None if read_s is None else _Silence(loop, read_s, self._fail)
+        try:
+            if not self._open:
+                raise ConnectionResetError("the server closed the connection")
+            self._transport.write(request)
+            return await waiter
+        finally:
+            self._waiter = None
+            deadline.cancel()
+            if self._silence is not None:
+                self._silence.end()
+
+    def abort(self) -> None:
+        """End the connection at once; a second time does nothing."""
+        self._open = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ---- what asyncio tells
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiter is None:  # nobody asked: whatever it is, the next answer would begin with it
+            self.abort()
+            return
+        if self._silence is not None:
+            self._silence.broken()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(ConnectionError(f"what came back is no HTTP: {error}"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._open = False
+        if self._waiter is None or self._waiter.done():
+            return
+        headers = self._headers
+        ended_by_close = self._status and not {"content-length", "transfer-encoding"} & headers.keys()
+        if error is None and ended_by_close:
+            self._finish()
+        elif isinstance(error, OSError):
+            self._fail(error)
+        else:
+            what = "in the middle of its answer" if self._status else "without an answer"
+            self._fail(ConnectionResetError(f"the server closed the connection {what}"))
+
+    # ---- what the parser tells
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self._status = self._parser.get_status_code()
+        self._left = self._cap_bytes if 200 <= self._status < 300 else MAX_ERROR_BYTES
+
+    def on_body(self, piece: bytes) -> None:
+        if not self.first_byte_at:
+            self.first_byte_at = time.perf_counter()
+        self._pieces.append(piece)
+        self._left -= len(piece)
+        if self._left < 0:
+            if 200 <= self._status < 300:
+                self._fail(_TooLarge())
+            else:
+                self._finish()  # as much of a failure as a message needs
+
+    def on_message_complete(self) -> None:
+        if 100 <= self._status < 200:  # an interim answer; the real one follows
+            self._forget()
+            return
+        self._keep = self._parser.should_keep_alive()
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self.first_byte_at = self.first_byte_at or time.perf_counter()
+            body = b"".join(self._pieces)
+            self._waiter.set_result(
+                (self._status, self._headers, body if self._left >= 0 else body[:MAX_ERROR_BYTES])
+            )
+
+    def _fail(self, error: Exception) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+
+
+class _Silence:
+    """Ends a call when no byte has come for some seconds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, fail: Any) -> None:
+        self._loop, self._seconds, self._fail = loop, seconds, fail
+        self._timer = loop.call_later(seconds, fail, TimeoutError())
+
+    def broken(self) -> None:
+        self._timer.cancel()
+        self._timer = self._loop.call_later(self._seconds, self._fail, TimeoutError())
+
+    def end(self) -> None:
+        self._timer.cancel()
