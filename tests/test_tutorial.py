@@ -3,7 +3,7 @@
 The page writes files, changes items of them, and runs commands. Here each is done for real: commands are processes, and
 the files are those that a reader would have. Only the embedded models are not there, for the sake of speed: what they
 said when the page was written is in `tutorial_recording.jsonl`, and the backend `replay` says it again. A row's walk and
-draws hang on the plan's hash, so where the program of the page or the plan document changes, the run is another one. Then
+draws hang on the name of the graph and its paths, so where those or a prompt change, the run is another one. Then
 
     python -m tests.test_tutorial
 
@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 
 from dataforge.plan.artifact import compile_program
-from dataforge.run.journal import JOURNAL_NAME, Journal
+from dataforge.run.store import STORE_NAME, CallStore
 from tests.cli.commands import Done, command, dataforge, environment
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -53,6 +53,8 @@ VOLATILE = (
     (r"plan [0-9a-f]{32}", "plan …"),
     (r"(╭─ final) \w+ ─*╮", r"\1 … ─…╮"),
     (r"(\d+ model calls) .*", r"\1 …"),
+    (r"(  node +calls) .*", r"\1 …"),
+    (r"(  \w+(?: · judge)? +\d+) .* m?s .*", r"\1 …"),
     (r"(.*: [\w-]+ by) \w+, from .*", r"\1 …"),
     (r"\d+/\d+ rows · .*|\w+: [\w-]+ \(\w+\)", "…"),
 )
@@ -256,12 +258,12 @@ def record() -> None:
     with tempfile.TemporaryDirectory() as folder:
         left.update(follow(Path(folder), run))
         out = Path(folder) / "out"
-        with contextlib.closing(sqlite3.connect(out / JOURNAL_NAME)) as database:
-            header = dict(database.execute("SELECT name, value FROM header"))
-        with Journal.open(out, header) as journal:
-            calls = sorted(journal.calls(), key=lambda call: call.key)
+        with contextlib.closing(sqlite3.connect(out / STORE_NAME)) as database:
+            keys = sorted(key.hex() for (key,) in database.execute("SELECT key FROM calls"))
+        with contextlib.closing(CallStore(out)) as store:
+            replies = {key: store.reply(key) for key in keys}
     kept = ("text", "finish_reason", "prompt_tokens", "completion_tokens", "constrained")
-    lines = [{"key": call.key, **{name: getattr(call.reply, name) for name in kept}} for call in calls]
+    lines = [{"key": key, **{name: getattr(reply, name) for name in kept}} for key, reply in replies.items()]
     RECORDING.write_text("".join(json.dumps(line) + "\n" for line in lines))
     (DOCS / "tutorial.md").write_text(BLOCK.sub(renewed, PAGE), encoding="utf-8")
 

@@ -269,6 +269,11 @@ class _Connection(asyncio.Protocol):
 
     # ---- what the parser tells
 
+    def on_message_begin(self) -> None:
+        self._headers = {}
+        if self._waiter is None or self._waiter.done():  # a second answer to one request: no telling what comes next
+            self._open = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 

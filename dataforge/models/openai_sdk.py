@@ -1,6 +1,6 @@
 """The backend `openai_sdk`: the same client, with the `openai` package to carry its requests.
 
-For providers that want what only the package does. It costs some ten times the processor time of the backend `openai`.
+For providers that want what only the package does. It costs some thirty times the processor time of the backend `openai`.
 The package makes one attempt a call and follows no redirect; all else is as there.
 """
 

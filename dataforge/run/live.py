@@ -174,7 +174,7 @@ def read_live(directory: Path) -> Snapshot:
 
 
 def nodes_of(statistics: Statistics) -> list[NodeNow]:
-    """The calls of each node and purpose, in the order in which they were first heard of."""
+    """The calls of each node and purpose, by name: which is heard of first may differ from run to run."""
     return [
         NodeNow(
             node=node,
@@ -189,7 +189,7 @@ def nodes_of(statistics: Statistics) -> list[NodeNow]:
             p95_s=round(counts.latency.percentile(95), 4),
             p99_s=round(counts.latency.percentile(99), 4),
         )
-        for (node, purpose), counts in statistics.by_step().items()
+        for (node, purpose), counts in sorted(statistics.by_step().items(), key=lambda item: item[0])
     ]
 
 

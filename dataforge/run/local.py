@@ -123,6 +123,7 @@ class Run:
             self._see_a_seed()
         with database.refusing(out, opening=True):
             database.make_private(out)
+            database.make_private(out / SHARDS)
             lock = database.take_lock(out / RUN_LOCK, str(out))
         try:
             self._begin_or_check(out)

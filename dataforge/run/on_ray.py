@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import logging
 import math
 import os
+import secrets
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from dataforge.errors import DataForgeError, InputError, ProjectError, RunError
@@ -30,13 +33,25 @@ from dataforge.run import endpoints, segments
 from dataforge.run.engine import rows_at_once
 from dataforge.run.journal import JOURNAL_NAME
 from dataforge.run.leases import Lease, Leases
-from dataforge.run.local import Run
+from dataforge.run.local import STATE, Run
 from dataforge.run.progress import Gauges, Progress
 from dataforge.run.quota import Demand, Limits, Quota
 from dataforge.run.shard import Seal, ShardJobs, shard_folder
-from dataforge.run.storage import LocalStorage, Storage, open_storage
+from dataforge.run.storage import LocalStorage, Storage, make_folder, open_storage, write_durably
 from dataforge.run.store import STORE_NAME
-from dataforge.run.worker import Ended, Orders, Report, Task, Worker, exchange, forget, sealed_journal
+from dataforge.run.worker import (
+    Ended,
+    Orders,
+    Report,
+    Task,
+    Worker,
+    exchange,
+    forget,
+    marker,
+    sealed_files,
+    sealed_journal,
+    segment_folder,
+)
 
 BEAT_S = 1.0
 SILENCE_S = 30.0
@@ -56,10 +71,15 @@ class RayRun(Run):
 
     driver: _Driver | None = None
 
+    @functools.cached_property
+    def reopened(self) -> set[int]:
+        """Shards that were whole before more rows were asked for: what is known of them is in the store."""
+        return set()
+
     async def _walk(self, listeners: Progress) -> None:
         _refuse_batches(self)
         ray = _ray()
-        with _cluster(ray):
+        with _cluster(ray, self.options.workers):
             self.driver = _Driver(self, listeners, ray)
             try:
                 await self.driver.go()
@@ -74,41 +94,55 @@ class RayRun(Run):
     def shards(self) -> AsyncIterator[ShardJobs]:
         return self._shards()
 
+    @functools.cached_property
+    def token(self) -> str:
+        """Of this run directory, for what workers keep elsewhere; it stays until every shard is whole."""
+        path = self.options.out / STATE / "token"
+        if not path.exists():
+            make_folder(path.parent)
+            write_durably(path, secrets.token_hex(8).encode())
+        return path.read_text()
+
+    def _reopen(self, number: int) -> None:
+        super()._reopen(number)
+        self.reopened.add(number)
+
     def accept(self, lease: Lease, seal: Seal, shared: Storage | None) -> None:
         """Commit a seal as a local run does; the files are brought from shared storage first where that is given."""
         folder = shard_folder(self.options.out, lease.shard)
         if shared is not None:
             for old in folder.glob(f"{JOURNAL_NAME}*"):
                 old.unlink()
-            shared.get(sealed_journal(lease), folder / JOURNAL_NAME)
+            shared.get(sealed_journal(self.token, lease), folder / JOURNAL_NAME)
             for name in seal.files:
-                shared.get(f"{exchange(lease.shard)}{lease.epoch}/{name}", folder / name)
+                shared.get(sealed_files(self.token, lease) + name, folder / name)
         self._commit(folder, seal)
         self.seals[seal.number] = seal
         self.whole.add(seal.number)
         if shared is not None:
-            forget(shared, lease.shard)
+            forget(shared, exchange(self.token, lease.shard))
 
     def hand_over(self, number: int, shared: Storage) -> None:
         """Share what the run directory holds of a shard, before a worker on another machine goes on with it."""
-        folder = shard_folder(self.options.out, number)
-        rows = range(number * self.shard_rows, (number + 1) * self.shard_rows)
+        self._share(number, "journal", shard_folder(self.options.out, number) / JOURNAL_NAME, None, shared)
+        if number in self.reopened:
+            rows = range(number * self.shard_rows, (number + 1) * self.shard_rows)
+            self._share(number, "store", self.options.out / STORE_NAME, rows, shared)
+
+    def _share(self, number: int, name: str, source: Path, rows: range | None, shared: Storage) -> None:
         segment = self.options.out / f"segment-{number}.sqlite"
-        sources = {"journal": folder / JOURNAL_NAME, "store": self.options.out / STORE_NAME}
-        for name, source in sources.items():
-            if source.exists() and segments.export(source, segment, rows=rows) is not None:
-                shared.put(segment, f"{exchange(number)}segments/{name}.sqlite")
-            segment.unlink(missing_ok=True)
+        if source.exists() and segments.export(source, segment, rows=rows) is not None:
+            shared.put(segment, f"{segment_folder(self.token, number)}{name}.sqlite")
+        segment.unlink(missing_ok=True)
 
     def bring_home(self, number: int, shared: Storage) -> None:
         """Load what workers on other machines shared of a shard that is not whole into the run directory's journal."""
         folder = shard_folder(self.options.out, number)
         segment = self.options.out / f"segment-{number}.sqlite"
-        for name in shared.names(f"{exchange(number)}segments/"):
+        for name in shared.names(segment_folder(self.token, number)):
             shared.get(name, segment)
             segments.load(segment, folder, {"run": self.id, "shard": str(number)})
             segment.unlink()
-        forget(shared, number)
 
 
 @dataclass
@@ -149,6 +183,7 @@ class _Driver:
         most = rows_at_once(run.specs, run.options.concurrency)
         self.task = Task(
             run=run.id,
+            token=run.token,
             plan=run.plan.document,
             root=run.plan.project.root,
             specs=run.specs,
@@ -177,8 +212,7 @@ class _Driver:
         Raises:
             RunError, InputError: as the engine does, or R045 where workers are lost again and again.
         """
-        marker = f"exchange/{self.task.run}"
-        await asyncio.to_thread(self.shared.put_bytes, marker, b"")
+        await asyncio.to_thread(self.shared.put_bytes, marker(self.task.token), b"")
         task = self.ray.put(self.task)
         places = [asyncio.create_task(self._keep_a_worker(place, task)) for place in range(self.workers)]
         try:
@@ -187,7 +221,7 @@ class _Driver:
             for place in places:
                 place.cancel()
             await asyncio.gather(*places, return_exceptions=True)
-        await asyncio.to_thread(self._clear, marker)
+        await asyncio.to_thread(self._clear)
         if self._failure is not None:
             raise self._failure
         if self.leases.given_up:
@@ -233,6 +267,8 @@ class _Driver:
                 TimeoutError,
             ) as error:
                 self._lose(hand, error)
+            except DataForgeError as error:
+                self._fail(error)
             finally:
                 self._hands.pop(hand.name, None)
                 self.ray.kill(hand.actor)
@@ -256,7 +292,9 @@ class _Driver:
 
     async def _attend(self, hand: _Hand, task: Any) -> None:
         """All that is between the driver and one worker, from its start to its end."""
-        started = await asyncio.wait_for(hand.actor.start.remote(task), START_S)
+        started = await self._started(hand, task)
+        if started is None:
+            return
         if isinstance(started, Exception):
             self._fail(started)
             return
@@ -274,6 +312,19 @@ class _Driver:
             await asyncio.gather(beats, feeding, return_exceptions=True)
         self._hear(hand, await asyncio.wait_for(hand.actor.beat.remote(Orders({})), SILENCE_S))
 
+    async def _started(self, hand: _Hand, task: Any) -> str | Exception | None:
+        """Where the worker came up, or why it did not; None where it is not wanted any more before there was room for it."""
+        starting: asyncio.Future[str | Exception] = asyncio.ensure_future(hand.actor.start.remote(task))
+        until = time.monotonic() + START_S
+        while not self._is_over():
+            done, _ = await asyncio.wait({starting}, timeout=0.2)
+            if done:
+                return starting.result()
+            if time.monotonic() > until:
+                raise TimeoutError("it did not come up")
+        starting.cancel()
+        return None
+
     async def _feed(self, hand: _Hand) -> None:
         """Give a worker a shard whenever it wants one, until there is nothing more to give."""
         under_way: set[asyncio.Task[None]] = set()
@@ -281,7 +332,7 @@ class _Driver:
             while await hand.actor.wants.remote():
                 lease = await self._next_lease(hand, under_way)
                 if lease is None:
-                    await hand.actor.finish.remote()
+                    await hand.actor.finish.remote(is_whole=self._is_whole())
                     break
                 under_way.add(asyncio.create_task(self._have_done(hand, lease)))
             await asyncio.gather(*under_way)
@@ -344,7 +395,7 @@ class _Driver:
             else:
                 del self._rows[lease.shard]
         elif away is not None:
-            await asyncio.to_thread(forget, away, lease.shard, f"{lease.epoch}/")
+            await asyncio.to_thread(forget, away, sealed_files(self.task.token, lease))
 
     async def _keep_beating(self, hand: _Hand) -> None:
         slices = self.quota.ask(hand.name, {meter: Demand(0, self.task.width) for meter in self.quota.names})
@@ -391,15 +442,18 @@ class _Driver:
     def _is_over(self) -> bool:
         return self.run.stop.is_set() or (self._all_planned and self.leases.done)
 
+    def _is_whole(self) -> bool:
+        return self._all_planned and self.leases.done and not (self.leases.given_up or self.leases.left)
+
     def _fail(self, error: Exception) -> None:
         self._failure = self._failure or error
         self.run.stop.set("an error ended the run")
 
-    def _clear(self, marker: str) -> None:
-        """Bring home what is left of shards that are not whole, and remove what was on its way."""
+    def _clear(self) -> None:
+        """Bring home what is left of shards that are not whole, and remove all that was on its way."""
         for number in self._rows:
             self.run.bring_home(number, self.shared)
-        self.shared.remove(marker)
+        forget(self.shared, exchange(self.task.token))
         if isinstance(self.shared, LocalStorage) and self.shared.local is not None:
             with contextlib.suppress(OSError):
                 for folder in sorted((self.shared.local / "exchange").rglob("*"), reverse=True):
@@ -435,9 +489,9 @@ class _Actor:
         assert self.worker is not None
         return await self.worker.beat(orders)
 
-    async def finish(self) -> None:
+    async def finish(self, *, is_whole: bool) -> None:
         assert self.worker is not None
-        self.worker.finish()
+        self.worker.finish(is_whole=is_whole)
 
 
 def _ray() -> Any:
@@ -452,11 +506,13 @@ def _ray() -> Any:
 
 
 @contextlib.contextmanager
-def _cluster(ray: Any) -> Any:
+def _cluster(ray: Any, workers: int | None) -> Iterator[None]:
     """The cluster that `RAY_ADDRESS` names, or one on this machine for as long as the run lasts."""
     address = os.environ.get("RAY_ADDRESS")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    here = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    here: dict[str, Any] = {}
+    if not address:
+        here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "num_cpus": workers or 1}
     # Ray takes SIGTERM for itself, and ends the process at once; ours lets the calls in flight come home.
     theirs = threading.current_thread() is not threading.main_thread()
     handlers = (

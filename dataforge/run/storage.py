@@ -50,7 +50,7 @@ class Storage(Protocol):
         ...
 
     def get(self, name: str, target: Path) -> None:
-        """Bring a stored file to a path of this machine, where it appears whole or not at all."""
+        """Bring a stored file to a path of this machine, where it appears whole or not at all, and durable."""
         ...
 
     def names(self, prefix: str = "") -> list[str]:
@@ -91,8 +91,7 @@ class LocalStorage:
             try:
                 temporary.unlink(missing_ok=True)
                 _link_or_copy(source, temporary)
-                with temporary.open("rb") as stream:
-                    os.fsync(stream.fileno())
+                _sync(temporary)
                 put_in_place(temporary, path)
             finally:
                 # Also where all went well: a rename of one name of a file to another name of it leaves both.
@@ -321,6 +320,11 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _sync(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
@@ -332,12 +336,13 @@ def _is_temporary(name: str) -> bool:
 
 @contextmanager
 def _arriving(target: Path) -> Iterator[Path]:
-    """A temporary name beside a target, renamed to it where the block ends well."""
+    """A temporary name beside a target; what is there when the block ends well is synced and renamed to it."""
     temporary = _temporary(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield temporary
-        temporary.replace(target)
+        _sync(temporary)
+        put_in_place(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 

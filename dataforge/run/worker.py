@@ -60,6 +60,7 @@ class Task:
 
     Attributes:
         run: identity of the run.
+        token: of this run directory, for what its workers keep elsewhere: two directories may hold the same run.
         plan: the plan document.
         root: the project's folder, which must be there on every machine.
         specs: the bindings.
@@ -74,6 +75,7 @@ class Task:
     """
 
     run: str
+    token: str
     plan: Mapping[str, Any]
     root: Path
     specs: Mapping[str, ModelSpec]
@@ -152,6 +154,7 @@ class _Held:
     ended: asyncio.Future[Ended]
     mark: segments.Mark = segments.Mark()
     exported: int = 0
+    exporting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Worker:
@@ -172,7 +175,7 @@ class Worker:
             _check_shared(self.shared, task)
         plan = open_document(dict(task.plan), task.root / "plan.json")
         tokens = token_counter(plan.project.tokenizer)
-        self.scratch = Path(tempfile.gettempdir()) / f"dataforge-{os.getuid()}" / task.run
+        self.scratch = Path(tempfile.gettempdir()) / f"dataforge-{os.getuid()}" / task.token
         self.filter = Filter(plan.graph, tokens)
         self.stop = Stop()
         self.ear = _Ear()
@@ -236,15 +239,16 @@ class Worker:
         self._apply(live=True)
         self._follower.apply(orders.commands, self.models.backends())
         if orders.stop is not None:
-            self.finish(orders.stop)
+            self.stop.set(orders.stop)
+            self._given.put_nowait(None)
         self._asked = time.monotonic()
         return self._report()
 
-    def finish(self, why: str | None = None) -> None:
-        """There are no more shards; with a reason, those under way are not brought to their end either."""
-        if why is not None:
-            self.stop.set(why)
+    def finish(self, *, is_whole: bool) -> None:
+        """There are no more shards; where every one is whole, what is kept here of any has had its use."""
         self._given.put_nowait(None)
+        if is_whole and not self.is_home:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     # ---- shards
 
@@ -288,7 +292,7 @@ class Worker:
         header = {"run": self.task.run, "shard": str(number)}
         with Journal.open(folder, header):
             pass
-        for name in self.shared.names(f"{exchange(number)}segments/"):
+        for name in self.shared.names(segment_folder(self.task.token, number)):
             segment = folder / "segment.sqlite"
             self.shared.get(name, segment)
             segments.load(segment, folder, header)
@@ -300,25 +304,22 @@ class Worker:
         if shard.handed_out:
             beyond = sum(row >= shard.first + shard.count for row in shard.ended)
         seal = await asyncio.to_thread(shard.seal) if shard.is_whole else None
-        if not self.is_home:
-            await asyncio.to_thread(self._upload, held, seal)
-        del self._held[shard.number]
+        async with held.exporting:
+            if not self.is_home:
+                await asyncio.to_thread(self._upload, held, seal)
+            del self._held[shard.number]
         held.ended.set_result(Ended(seal, beyond))
 
     def _upload(self, held: _Held, seal: Seal | None) -> None:
-        """Share the files of a whole shard, or the last records of another one, and forget them here.
-
-        The journal of a whole shard goes out as a segment too: should the seal get lost on its way, the next lease finds
-        everything there.
-        """
+        """Share the files of a whole shard, or the last records of another one, and forget them here."""
         if seal is None:
             self._export_one(held)
         else:
             segment = held.folder / "segment.sqlite"
             segments.export(held.folder / JOURNAL_NAME, segment)
-            self.shared.put(segment, sealed_journal(held.lease))
+            self.shared.put(segment, sealed_journal(self.task.token, held.lease))
             for name in seal.files:
-                self.shared.put(held.folder / name, f"{exchange(held.lease.shard)}{held.lease.epoch}/{name}")
+                self.shared.put(held.folder / name, sealed_files(self.task.token, held.lease) + name)
         shutil.rmtree(held.folder, ignore_errors=True)
 
     async def _keep_exporting(self) -> None:
@@ -329,7 +330,9 @@ class Worker:
     async def _export(self) -> None:
         for held in list(self._held.values()):
             try:
-                await asyncio.to_thread(self._export_one, held)
+                async with held.exporting:
+                    if held.lease.shard in self._held:
+                        await asyncio.to_thread(self._export_one, held)
             except (StorageError, OutputError) as error:
                 # Nothing is lost yet: the records are here, and go with the next segment.
                 logger.warning("%s", error.message, extra={"event": "export_failed"})
@@ -339,7 +342,7 @@ class Worker:
         mark = segments.export(held.folder / JOURNAL_NAME, segment, held.mark)
         if mark is not None:
             name = f"{held.lease.epoch}-{held.exported:06d}.sqlite"
-            self.shared.put(segment, f"{exchange(held.lease.shard)}segments/{name}")
+            self.shared.put(segment, segment_folder(self.task.token, held.lease.shard) + name)
             held.mark, held.exported = mark, held.exported + 1
         segment.unlink(missing_ok=True)
 
@@ -431,25 +434,39 @@ class _Ear(Progress):
         return taken
 
 
-def exchange(number: int) -> str:
-    """Where a shard's files are in shared storage while they are on their way, with a `/` at the end."""
-    return f"exchange/{number:05d}/"
+def exchange(token: str, number: int | None = None) -> str:
+    """Where files are in shared storage while they are on their way: a run directory's, or those of one of its shards."""
+    return f"exchange/{token}/" if number is None else f"exchange/{token}/{number:05d}/"
 
 
-def sealed_journal(lease: Lease) -> str:
-    """Where the whole journal of a sealed shard is on its way."""
-    return f"{exchange(lease.shard)}segments/{lease.epoch}-sealed.sqlite"
+def marker(token: str) -> str:
+    """A file by which a worker sees that its shared storage is the driver's."""
+    return f"{exchange(token)}here"
 
 
-def forget(shared: Storage, number: int, part: str = "") -> None:
-    """Remove what was on its way of a shard, or of one of its leases."""
-    for name in shared.names(f"{exchange(number)}{part}"):
+def segment_folder(token: str, number: int) -> str:
+    return f"{exchange(token, number)}segments/"
+
+
+def sealed_journal(token: str, lease: Lease) -> str:
+    """The whole journal of a sealed shard. It is a segment too: should the seal get lost, the next lease finds it."""
+    return f"{segment_folder(token, lease.shard)}{lease.epoch}-sealed.sqlite"
+
+
+def sealed_files(token: str, lease: Lease) -> str:
+    """The folder of a sealed shard's Parquet files, a lease's own."""
+    return f"{exchange(token, lease.shard)}{lease.epoch}/"
+
+
+def forget(shared: Storage, prefix: str) -> None:
+    """Remove what was on its way."""
+    for name in shared.names(prefix):
         shared.remove(name)
 
 
 def _check_shared(shared: Storage, task: Task) -> None:
     with contextlib.suppress(StorageError):
-        if shared.read(f"exchange/{task.run}") is not None:
+        if shared.read(marker(task.token)) is not None:
             return
     raise InputError(
         f"{task.shared} is not the same place on every machine of the cluster",

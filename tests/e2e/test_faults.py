@@ -32,12 +32,14 @@ def server() -> Iterator[StormServer]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "dead_s"),
+    ("rows", "dead_s", "options"),
     [
-        pytest.param(150, 3.0, id="150 rows"),
+        # An endpoint that only fails is tried again after 30 s; here, as it is soon back, after half a second.
+        pytest.param(150, 3.0, {"breaker_wait_s": 0.5}, id="150 rows"),
         pytest.param(
             2_000,
             20.0,
+            {},
             id="2,000 rows",
             marks=[
                 pytest.mark.slow,
@@ -48,11 +50,13 @@ def server() -> Iterator[StormServer]:
         ),
     ],
 )
-def test_a_storm_loses_no_row(tmp_path: Path, server: StormServer, rows: int, dead_s: float) -> None:
+def test_a_storm_loses_no_row(
+    tmp_path: Path, server: StormServer, rows: int, dead_s: float, options: dict[str, float]
+) -> None:
     needed = three_calls.CALLS_A_ROW * rows
     server.configure(rates=STORM, dead_after=needed // 2, dead_s=dead_s)
     program = three_calls.write_project(
-        tmp_path, rows, server.url, concurrency=16, total_timeout_s=1.0, retry_base_s=0.1
+        tmp_path, rows, server.url, concurrency=16, total_timeout_s=1.0, retry_base_s=0.1, options=options
     )
     process = subprocess.run(
         three_calls.command(program, tmp_path / "out", "--concurrency", "16"),

@@ -101,13 +101,19 @@ def write_chain(folder: Path, nodes: int, url: str) -> Path:
 
 def bind_models(folder: Path, url: str, **settings: Any) -> None:
     """Write (anew) which models the project asks, and how."""
-    told = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+    told = "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
     (folder / "models.toml").write_text(
         "".join(
             f'[models.{name}]\nbackend = "openai"\nbase_url = "{url}"\nmodel = "{model}"\n{told}\n'
             for name, model in (("generator", "writer-model"), ("judge", "judge-model"))
         )
     )
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)
 
 
 def command(program: Path, out: Path, *more: str) -> list[str]:

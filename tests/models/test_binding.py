@@ -111,12 +111,12 @@ def test_an_unknown_backend_gets_the_nearest_name(project):
     assert "did you mean `openai`?" in caught.value.help
 
 
-@pytest.mark.parametrize("module", ["client", "binding", "limits", "grading", "minilm"])
+@pytest.mark.parametrize("module", ["client", "binding", "limits", "chat", "pool", "http", "minilm"])
 def test_a_module_that_is_no_backend_is_none(project, module):
     with pytest.raises(ProjectError) as caught:
         one(project(f"[models.writer]\nbackend = '{module}'\nmodel = 'm'"))
     assert caught.value.code == "R002"
-    assert caught.value.help.endswith("backends: local, openai, replay")
+    assert caught.value.help.endswith("backends: local, openai, openai_batch, openai_sdk, replay, sglang")
 
 
 def test_a_missing_key_is_named_before_anything_runs(project):

@@ -1,6 +1,6 @@
 """The backends `openai` and `openai_sdk` against a real server that misbehaves in every way we have met.
 
-Every test runs once over each of the two transports, and counts the requests that arrive.
+Every test runs over each transport, the one for endpoints behind a proxy too, and counts the requests that arrive.
 """
 
 # ruff: noqa: SIM117 - a server, and inside it the error that is expected of it, read best as two lines
@@ -26,6 +26,7 @@ from scripted_server import (
 from dataforge.errors import PermanentError, ProjectError, QuotaError, RateLimitError, TransientError
 from dataforge.models import connect
 from dataforge.models.client import ChatReply, ChatRequest, ModelSpec, Sampling
+from dataforge.models.direct import DirectTransport
 from schemas.chat import Message
 
 BACKEND = "openai"
@@ -41,10 +42,12 @@ def request(text="Hi", **kwargs):
     return ChatRequest((Message(role="user", content=text, train=True),), **kwargs)
 
 
-@pytest.fixture(params=["openai", "openai_sdk"], autouse=True)
-def backend_name(request, monkeypatch):
-    monkeypatch.setitem(globals(), "BACKEND", request.param)
-    return request.param
+@pytest.fixture(params=["openai", "openai as by proxy", "openai_sdk"], autouse=True)
+def transport(request, monkeypatch):
+    backend, _, by_proxy = request.param.partition(" ")
+    monkeypatch.setitem(globals(), "BACKEND", backend)
+    if by_proxy:
+        monkeypatch.setattr(DirectTransport, "_target", lambda self, url: None)
 
 
 def spec(*urls, **kwargs):

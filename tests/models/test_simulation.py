@@ -9,8 +9,7 @@ JOBS = 4000
 IDEAL_S = 400  # a quota of 600 a minute
 
 
-@pytest.mark.parametrize("concurrency", [64, 256])
-@pytest.mark.parametrize("provider", [Metered, Windowed])
+@pytest.mark.parametrize(("provider", "concurrency"), [(Metered, 64), (Metered, 256), (Windowed, 64)])
 def test_a_quota_that_we_do_not_know_is_found_out(provider, concurrency):
     """Per-call back-off lost 95% of these jobs, and Retry-After a call took 186 requests a job."""
     found = work_off(JOBS, provider(seed=1), concurrency=concurrency)
@@ -25,7 +24,7 @@ def test_a_quota_that_we_know_is_never_exceeded():
     assert found.seconds <= 1.1 * IDEAL_S
 
 
-@pytest.mark.parametrize(("slots", "concurrency"), [(4, 4096), (8, 256), (32, 4096), (128, 4096)])
+@pytest.mark.parametrize(("slots", "concurrency"), [(4, 4096), (32, 4096), (128, 4096)])
 def test_a_server_that_queues_is_not_buried(slots, concurrency):
     """With a limit that only a 429 lowers, requests time out in its queue, are made anew, and nothing gets done."""
     found = work_off(JOBS, Queueing(seed=1, slots=slots), concurrency=concurrency)
@@ -34,9 +33,11 @@ def test_a_server_that_queues_is_not_buried(slots, concurrency):
     assert found.seconds <= 1.2 * JOBS * 2.27 / slots
 
 
-@pytest.mark.parametrize("retry_after_s", [None, 1.0])
-@pytest.mark.parametrize(("share", "capacity"), [(0.05, 0.75), (0.1, 0.6), (0.3, 0.3)])
-def test_refusals_that_do_not_depend_on_load_do_not_choke_a_run(share, capacity, retry_after_s):
+@pytest.mark.parametrize(
+    ("share", "retry_after_s", "capacity"), [(0.05, None, 0.85), (0.05, 1.0, 0.75), (0.3, None, 0.5)]
+)
+def test_refusals_that_do_not_depend_on_load_do_not_choke_a_run(share, retry_after_s, capacity):
+    """What is done is at least this part of what 64 calls at once would do without refusals."""
     found = work_off(JOBS, Moody(seed=1, share=share, retry_after_s=retry_after_s), concurrency=64)
     assert (found.done, found.failed) == (JOBS, 0)
     assert found.requests_a_job <= 1.05 / (1 - share)
