@@ -20,6 +20,7 @@ import math
 import os
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -78,6 +79,7 @@ class RayRun(Run):
 
     async def _walk(self, listeners: Progress) -> None:
         _refuse_batches(self)
+        _settle_environment()
         ray = _ray()
         with _cluster(ray, self.options.workers):
             self.driver = _Driver(self, listeners, ray)
@@ -505,11 +507,19 @@ def _ray() -> Any:
         ) from error
 
 
+def _settle_environment() -> None:
+    """What Ray reads when it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if "RAY_ADDRESS" not in os.environ and "ray" not in sys.modules:
+        # Whoever reaches a cluster runs code on it, and other users of this machine reach its loopback interface.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
 @contextlib.contextmanager
 def _cluster(ray: Any, workers: int | None) -> Iterator[None]:
     """The cluster that `RAY_ADDRESS` names, or one on this machine for as long as the run lasts."""
     address = os.environ.get("RAY_ADDRESS")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     here: dict[str, Any] = {}
     if not address:
         here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "num_cpus": workers or 1}
