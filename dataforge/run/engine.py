@@ -13,7 +13,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
-from dataforge.errors import Interrupted, QuotaError, RunError
+from dataforge.errors import Interrupted, ModelError, RunError
 from dataforge.models.client import ModelSpec
 from dataforge.run.jobs import Job
 from dataforge.run.journal import Outcome
@@ -151,7 +151,7 @@ class Engine:
                 await shard.journal.put_outcome(outcome)
             except Interrupted:
                 continue
-            except QuotaError as error:
+            except ModelError as error:  # the walker lets through those that are about the endpoint alone
                 self.stop.set(error.message)
                 continue
             except Exception as error:  # noqa: BLE001 - ends the run: raised again by `run`, once the queue is drained

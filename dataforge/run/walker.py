@@ -19,6 +19,9 @@ from dataforge.run.row import Router
 from dataforge.run.samples import Samples
 from schemas.corpus import Reason, Row
 
+NO_ENDPOINT = ModelError.default_code
+"""No endpoint of the model has been up for longer than a call waits."""
+
 RowCaller = Callable[[int, a.Model, ChatRequest, str, Purpose], Awaitable[ChatReply]]
 """The way to models for one row: (row, model, request, node, purpose) → reply."""
 
@@ -37,7 +40,7 @@ class Walker:
         """Walk one row to its end, whatever the end is.
 
         Raises:
-            QuotaError, Interrupted: where the row cannot go on now, and may later.
+            QuotaError, ModelError with code R005, Interrupted: where the row cannot go on now, and may later.
             StorageError, ContractBug: where the run cannot go on.
         """
 
@@ -54,9 +57,9 @@ class Walker:
         )
         try:
             arrived, refused = await self.router.travel(context)
-        except QuotaError:
-            raise
         except (ModelError, FunctionFailed) as error:
+            if isinstance(error, QuotaError) or error.code == NO_ENDPOINT:
+                raise  # nothing is wrong with the row, and the next one would fare no better
             reason = Reason(stage="run", code=error.code, message=error.message)
             lost = self.samples.rejected(job.seed, context, [], (), reason)
             return Outcome(job.row, "failed", (lost,), error.code)

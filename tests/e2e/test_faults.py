@@ -40,7 +40,7 @@ def server() -> Iterator[StormServer]:
             2_000,
             20.0,
             {},
-            id="2,000 rows",
+            id="2000 rows",
             marks=[
                 pytest.mark.slow,
                 pytest.mark.skipif(
