@@ -27,9 +27,9 @@ from dataforge.errors import ModelError, ProjectError, QuotaError, RateLimitErro
 from dataforge.models import streamed, wire
 from dataforge.models.binding import with_defaults
 from dataforge.models.client import ChatReply, ChatRequest, ModelSpec, Sampling
-from dataforge.models.http import Answer, Timeouts, Transport
 from dataforge.models.limits import jitter_s
 from dataforge.models.pool import NO_ENDPOINT, Ask, Endpoint, Pool
+from dataforge.models.transport import Answer, Timeouts, Transport
 from schemas.chat import Message
 
 log = logging.getLogger("dataforge.models")

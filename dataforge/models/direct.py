@@ -13,21 +13,23 @@ import socket
 import ssl
 import time
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httptools
 from aiohappyeyeballs import start_connection
 
 from dataforge.models import wire
-from dataforge.models.http import (
+from dataforge.models.transport import (
     MAX_ERROR_BYTES,
-    AiohttpTransport,
     Answer,
     Timeouts,
     checked_socket,
     proxy_for,
 )
+
+if TYPE_CHECKING:
+    from dataforge.models.http import AiohttpTransport
 
 KEPT_FOR_S = 15.0
 """Seconds that an idle connection is used again: servers close theirs after some time, and a request that meets that fails."""
@@ -115,7 +117,10 @@ class DirectTransport:
         )
 
     def _by_proxy(self) -> AiohttpTransport:
-        self._proxied = self._proxied or AiohttpTransport(self._key, allow_link_local=self._allow_link_local)
+        if self._proxied is None:
+            from dataforge.models.http import AiohttpTransport  # a quarter of a second to import
+
+            self._proxied = AiohttpTransport(self._key, allow_link_local=self._allow_link_local)
         return self._proxied
 
     def _kept(self, target: _Target) -> _Connection | None:
@@ -271,7 +276,9 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._headers = {}
-        if self._waiter is None or self._waiter.done():  # a second answer to one request: no telling what comes next
+        if (
+            self._waiter is None or self._waiter.done()
+        ):  # a second answer to one request: no telling what comes next
             self._open = False
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -21,8 +21,8 @@ from dataforge.models import wire
 from dataforge.models.addresses import check_host
 from dataforge.models.chat import ChatBackend, api_key
 from dataforge.models.client import Backend, ModelSpec
-from dataforge.models.http import Answer, Timeouts, proxy_for
 from dataforge.models.pool import Settings, shared_pool
+from dataforge.models.transport import Answer, Timeouts, proxy_for
 
 _MAX_ERROR_BYTES = 64 * 1024
 

@@ -64,7 +64,7 @@ class Settings:
     patience_s: float = 600.0
     retry_base_s: float = 1.0
     breaker_after: int = 20
-    breaker_wait_s: float = 30.0
+    breaker_wait_s: float = 2.0
     breaker_longest_s: float = 600.0
 
     @classmethod
@@ -82,7 +82,7 @@ class Settings:
             patience_s=float(told.get("rate_limit_wait_s", 600.0)),
             retry_base_s=float(told.get("retry_base_s", 1.0)),
             breaker_after=int(told.get("breaker_after", 20)),
-            breaker_wait_s=float(told.get("breaker_wait_s", 30.0)),
+            breaker_wait_s=float(told.get("breaker_wait_s", 2.0)),
             breaker_longest_s=float(told.get("breaker_longest_s", 600.0)),
         )
 

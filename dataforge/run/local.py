@@ -23,7 +23,7 @@ from dataforge.errors import ContractBug, OutputError
 from dataforge.models import connect
 from dataforge.models.client import Backend, ModelSpec
 from dataforge.plan.artifact import Plan
-from dataforge.run import database
+from dataforge.run import database, segments
 from dataforge.run.endpoints import follow
 from dataforge.run.engine import Engine, rows_at_once
 from dataforge.run.jobs import Filter, Job, jobs, nothing_fits, seed_files
@@ -35,7 +35,7 @@ from dataforge.run.progress import Gauges, Progress
 from dataforge.run.shard import SEAL_NAME, OpenShard, Seal, ShardJobs, shard_folder
 from dataforge.run.statistics import Statistics
 from dataforge.run.stop import Purse, Stop
-from dataforge.run.storage import write_durably
+from dataforge.run.storage import sync_folder, write_durably
 from dataforge.run.store import SHARDS, CallStore, Reuse
 from dataforge.run.tokens import token_counter
 from dataforge.run.walker import Walker
@@ -80,6 +80,7 @@ class Run:
         self.planned = 0
         self.seen: set[int] = set()
         """Shards that have a row in this start; one with fewer `--rows` leaves later shards of an earlier one alone."""
+        self.all_seen = False
         self.calls = self.reused = 0
         self.models: Models | None = None
         self.is_done = False
@@ -123,7 +124,6 @@ class Run:
             self._see_a_seed()
         with database.refusing(out, opening=True):
             database.make_private(out)
-            database.make_private(out / SHARDS)
             lock = database.take_lock(out / RUN_LOCK, str(out))
         try:
             self._begin_or_check(out)
@@ -155,6 +155,8 @@ class Run:
             header["rows a shard"] = str(asked or _shard_rows(total))
             document = json.dumps({"forge_run": 1, "header": header}, sort_keys=True, indent=2) + "\n"
             write_durably(out / RUN_NAME, document.encode())
+        with database.refusing(out, opening=True):
+            database.make_private(out / SHARDS)
         self.shard_rows = int(header["rows a shard"])
         self.id = hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=8).hexdigest()
         self.total = total
@@ -185,9 +187,9 @@ class Run:
             finally:
                 if timer is not None:
                     timer.cancel()
-            self.is_done = not self.stop.is_set()
-        await asyncio.to_thread(self._seal_the_rest)
-        summary = self._summary(began)
+            await asyncio.to_thread(self._seal_the_rest)
+            summary = self._summary(began)
+            self.is_done = summary.stopped is None
         if not summary.failed and not summary.parked:
             shutil.rmtree(
                 self.options.out / STATE, ignore_errors=True
@@ -230,22 +232,26 @@ class Run:
         """The shards that have something left to do, in order. Counts every row on its way."""
         rows = jobs(self.files, self.base, self.options, self.filter)
         for number, of_shard in itertools.groupby(rows, lambda job: job.row // self.shard_rows):
+            await asyncio.sleep(0)  # so that a Ctrl-C is heard while thousands of whole shards are passed over
+            if self.stop.is_set():
+                return
             self.seen.add(number)
-            left = self._left(number, of_shard)
+            left = await self._left(number, of_shard)
             if left is not None:
                 yield ShardJobs(number, left, shard_folder(self.options.out, number))
+        self.all_seen = not self.stop.is_set()
 
-    def _left(self, number: int, of_shard: Iterator[Job]) -> Iterator[Job] | None:
+    async def _left(self, number: int, of_shard: Iterator[Job]) -> Iterator[Job] | None:
         """The jobs of a shard, or None where it is whole already."""
         counted = self._counted(of_shard)
         if number not in self.whole:
             return counted
-        # More rows may have been asked for since: then the last shard goes on, and what it has is found in the store.
+        # More rows may have been asked for since: then the last shard goes on, with the calls that it has.
         known = list(counted)
         if len(known) <= self.seals[number].count:
             self.planned += self.seals[number].count - len(known)
             return None
-        self._reopen(number)
+        await asyncio.to_thread(self._reopen, number)
         return iter(known)
 
     def _counted(self, rows: Iterator[Job]) -> Iterator[Job]:
@@ -254,17 +260,25 @@ class Run:
             yield job
 
     def _reopen(self, number: int) -> None:
-        (shard_folder(self.options.out, number) / SEAL_NAME).unlink()
+        """Give a whole shard a journal again. Its calls go back there, since that is where they are counted."""
+        folder = shard_folder(self.options.out, number)
+        segment = folder / "segment.sqlite"
+        rows = range(number * self.shard_rows, (number + 1) * self.shard_rows)
+        if segments.export(self.store.path, segment, rows=rows) is not None:
+            segments.load(segment, folder, {"run": self.id, "shard": str(number)})
+        segment.unlink()
+        (folder / SEAL_NAME).unlink()
+        sync_folder(folder)  # were the seal back after a power cut, the journal would go
         self.whole.remove(number)
         seal = self.seals.pop(number)
         self.resumed -= seal.count
 
     async def _ended(self, shard: OpenShard) -> None:
         """Seal and commit a shard that is whole; leave the journal of any other for the next start."""
-        if shard.handed_out:
-            # An earlier start with more `--rows` may have finished rows that this one did not ask for.
-            self.planned += sum(row >= shard.first + shard.count for row in shard.ended)
+        self.planned += shard.beyond
         if not shard.is_whole:
+            if shard.is_over:  # its journal is closed now, and another shard's row may ask the same
+                await asyncio.to_thread(self.store.take, shard.journal.path)
             return
         seal = await asyncio.to_thread(shard.seal)
         await asyncio.to_thread(self._commit, shard.folder, seal)
@@ -300,12 +314,13 @@ class Run:
                     yield shard
 
     def _earlier(self) -> Statistics:
-        """What earlier starts came to."""
+        """What earlier starts came to. What shards have that are not whole is put where rows of all shards find it."""
         found = Statistics()
         for seal in self.seals.values():
             found.merge(seal.statistics)
         for shard in self._journals():
             found.merge(shard.journal.statistics())
+            self.store.take(shard.journal.path)
         return found
 
     def _seal_the_rest(self) -> None:
@@ -333,7 +348,7 @@ class Run:
             seal.count for seal in self.seals.values() if seal.number not in self.seen
         )
         if self.stop.is_set():
-            planned = max(planned, self.total, finished)
+            planned = max(planned, finished, 0 if self.all_seen else self.total)
         if planned < finished or (planned > finished and not self.stop.is_set()):
             raise ContractBug(
                 f"the books do not balance: {planned:,} rows were planned, and {finished:,} ended",
@@ -355,7 +370,8 @@ class Run:
             completion_tokens=total.completion_tokens,
             cost=total.cost,
             wall_s=time.monotonic() - began,
-            stopped=self.stop.reason,
+            # A budget that the last row spent has stopped nothing.
+            stopped=self.stop.reason if planned > finished or not (self.all_seen or self.total) else None,
             rejected_by=dict(sorted(whole.rejected_by.items())),
             failed_by=dict(sorted(whole.failed_by.items())),
             statistics=whole,

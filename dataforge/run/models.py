@@ -118,6 +118,8 @@ class Models:
         self._under_way[key] = future
         try:
             backend = await self._backend(model.name)
+            if self.stop.is_set():  # meanwhile: a first answer may take minutes
+                raise Interrupted("the run was stopped")
             started = time.time()
             reply = await backend.complete(request)
             await journal.put_call(
@@ -184,8 +186,10 @@ class Models:
         backend = self.connector(spec)
         try:
             await backend.ping()
-        except ModelError as error:
+        except BaseException as error:
             await backend.close()
+            if not isinstance(error, ModelError):
+                raise
             raise InputError(
                 f"model `{spec.name}` does not answer: {error.message}", code=error.code, help=error.help
             ) from error
@@ -195,6 +199,15 @@ class Models:
     def in_flight(self) -> int:
         """Calls that are waiting for their answer."""
         return len(self._under_way)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether some model has more calls waiting for a place in flight than keep its places filled."""
+        for backend in self.backends().values():
+            pool = getattr(backend, "pool", None)
+            if pool is not None and pool.waiting > 2 + pool.in_flight // 8:
+                return True
+        return False
 
     def backends(self) -> dict[str, Backend]:
         """The backends that are connected, by the logical name of their model."""
@@ -213,7 +226,7 @@ class Models:
     async def close(self) -> None:
         await asyncio.gather(*self._leaving)
         for task in self._backends.values():
-            if task.done() and not task.cancelled() and task.exception() is None:
-                await task.result().close()
-            else:
-                task.cancel()
+            task.cancel()  # one that still waits for a first answer closes what it has opened
+        await asyncio.gather(*self._backends.values(), return_exceptions=True)
+        for backend in self.backends().values():
+            await backend.close()

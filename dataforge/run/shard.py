@@ -121,10 +121,18 @@ class OpenShard:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every row ended well: kept or rejected, neither lost to an error nor parked."""
+        """Whether every row ended well: kept or rejected, neither lost to an error nor parked.
+
+        A seal speaks for the rows of its range alone, so others that an earlier start finished keep the shard open.
+        """
         ended = self.ended
         rows = range(self.first, self.first + self.count)
-        return self.is_over and all(ended.get(row, "failed") != "failed" for row in rows)
+        return self.is_over and not self.beyond and all(ended.get(row, "failed") != "failed" for row in rows)
+
+    @property
+    def beyond(self) -> int:
+        """How many rows an earlier start, with more `--rows`, has finished that this one does not ask for."""
+        return sum(row >= self.first + self.count for row in self.ended) if self.handed_out else 0
 
     def seal(self) -> Seal:
         """Write the two Parquet files of the rows that have ended, and say what they hold. Takes a while: run it in a thread.

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dataforge.errors import PermanentError
 from dataforge.models import wire
 from dataforge.models.direct import DirectTransport
-from dataforge.models.http import MAX_ERROR_BYTES, Answer, Timeouts
+from dataforge.models.transport import MAX_ERROR_BYTES, Answer, Timeouts
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 TIMEOUTS = Timeouts(connect_s=2.0, read_s=None, total_s=5.0)

@@ -20,8 +20,8 @@ from dataforge.errors import ModelError
 from dataforge.models import wire
 from dataforge.models.chat import ChatBackend
 from dataforge.models.client import ChatRequest, ModelSpec, Sampling
-from dataforge.models.http import Answer, Timeouts
 from dataforge.models.pool import Pool, Settings
+from dataforge.models.transport import Answer, Timeouts
 from schemas.chat import Message
 
 _numbers = itertools.count()

@@ -20,7 +20,7 @@ import tenacity
 from dataforge.errors import PermanentError, RateLimitError, TransientError
 from dataforge.models import wire
 from dataforge.models.batches.lines import CHAT
-from dataforge.models.http import checked_socket, proxy_for
+from dataforge.models.transport import checked_socket, proxy_for
 
 MAX_ATTEMPTS = 4
 MARKER = "dataforge_batch"
