@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -23,14 +24,32 @@ from dataforge.errors import ProjectError
 PROJECT_FILE = "dataforge.toml"
 
 
-def _http_url(url: str) -> str:
-    if not re.match(r"https?://[^/\s]+", url):
+def http_url(url: str) -> str:
+    """The address of an API, as it came.
+
+    Raises:
+        ValueError: it is none, or holds more than an address should.
+    """
+    if not re.match(r"https?://[^/\s]+", url) or not _leads_somewhere(url):
         raise ValueError("an address starts with http:// or https://, such as http://127.0.0.1:8000/v1")
+    if "?" in url or "#" in url:
+        raise ValueError(
+            "an address ends with its path, since what is asked of the API is put behind it: no `?`, no `#`"
+        )
     if re.match(r"https?://[^/]*@", url):
         raise ValueError(
             "an address holds no user name or password; put the key in the variable that `api_key_env` names"
         )
     return url
+
+
+def _leads_somewhere(url: str) -> bool:
+    """Whether there is a host in it that can be looked up, and a port that can be one."""
+    try:
+        parts = urlsplit(url)
+        return url.isprintable() and parts.port != 0 and bool((parts.hostname or "").encode("idna"))
+    except ValueError:
+        return False
 
 
 def _one_or_many(value: Any) -> Any:
@@ -48,7 +67,7 @@ class ModelTable(_Table):
     model: Annotated[str, Field(min_length=1)] | None = None
     base_url: (
         Annotated[
-            tuple[Annotated[str, AfterValidator(_http_url)], ...],
+            tuple[Annotated[str, AfterValidator(http_url)], ...],
             BeforeValidator(_one_or_many),
             Field(strict=False, min_length=1),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import Counter
@@ -27,11 +28,18 @@ def terminal_progress() -> Progress:
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
 
 
+class _Console(Console):
+    """Says what it can, as long as anyone can be reached: a run of hours does not end with the pipe that it is shown by."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class PlainProgress(Progress):
     """Counts what it hears, and says so in a line every few seconds."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self.console = _Console(stderr=True, highlight=False, markup=False, emoji=False)
         self.rows = self.done = self.calls = self.reused = 0
         self.ended = self.tokens = 0
         self.cost = 0.0
@@ -72,7 +80,8 @@ class PlainProgress(Progress):
         self.line(message)
 
     def line(self, text: str) -> None:
-        self.console.print(printable(text), soft_wrap=True)
+        with contextlib.suppress(OSError):  # a full disk under `2> run.log`
+            self.console.print(printable(text), soft_wrap=True)
 
     def rows_summary(self) -> str:
         """Rows by how they ended in this start, and shards."""

@@ -233,9 +233,10 @@ def _show(summary: RunSummary, options: RunOptions, command: str) -> None:
         say(f"  {line}")
     if summary.filtered:
         say(f"{summary.filtered:,} seeds do not satisfy the graph's `from` and were not attempted")
+    cost = f", cost {summary.cost:,.2f}" if summary.cost else ""
     say(
-        f"{summary.calls:,} model calls ({summary.reused_calls:,} more found in the journal), "
-        f"{summary.completion_tokens:,} tokens written, {summary.prompt_tokens:,} read, {summary.wall_s:.1f} s"
+        f"{summary.calls:,} model calls in {summary.wall_s:.1f} s, {summary.reused_calls:,} replies were there already;"
+        f" in all {summary.completion_tokens:,} tokens written, {summary.prompt_tokens:,} read{cost}"
     )
     if summary.stopped:
         say(f"stopped before the end: {summary.stopped}; to go on: {command}")

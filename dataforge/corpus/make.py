@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import itertools
 import platform
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from dataforge.corpus.layout import CARD, FOLDERS, MANIFEST, PLAN
 from dataforge.corpus.write import CorpusInfo, write_corpus
+from dataforge.errors import OutputError
 from dataforge.models import connect
 from dataforge.models.client import Backend, ModelSpec
 from dataforge.plan.artifact import Plan
-from dataforge.run.local import Run
+from dataforge.run import database
+from dataforge.run.journal import JOURNAL_NAME
+from dataforge.run.local import RUN_NAME, Run
 from dataforge.run.options import RunOptions, RunSummary
 from dataforge.run.progress import Progress
 from dataforge.run.stop import Stop
@@ -41,6 +47,8 @@ async def make_corpus(
         RunError: where the disk or every model failed.
     """
     run = _kind(options)(plan, options, progress, stop or Stop(), environ, connector)
+    with database.refusing(options.out, opening=True):
+        _see_that_nothing_is_in_the_way(options.out)
     with run.directory():
         summary = await run.go()
         if run.seals:
@@ -48,6 +56,18 @@ async def make_corpus(
             info = _info(run, summary, command)
             await asyncio.to_thread(write_corpus, storage, list(run.seals.values()), info)
     return summary
+
+
+def _see_that_nothing_is_in_the_way(out: Path) -> None:
+    """Refuse a folder that is no run's, but has files where the corpus would be: they are somebody's."""
+    if (out / RUN_NAME).exists() or (out / JOURNAL_NAME).exists():
+        return
+    published = [CARD, MANIFEST, PLAN, *(f"{folder}/{kind}-*" for kind, folder in FOLDERS.items())]
+    for path in itertools.chain.from_iterable(map(out.glob, published)):
+        raise OutputError(
+            f"{path} is there already, and {out} is no run's directory: it would be written over",
+            help="choose another --out",
+        )
 
 
 def _kind(options: RunOptions) -> type[Run]:

@@ -268,6 +268,7 @@ class _Patience:
         self._call = call
         self._rate_left_s = pool.settings.patience_s
         self._rate_limited = 0
+        self._moved = 0
         self._failed = 0
         self._hopeless = False
 
@@ -295,17 +296,22 @@ class _Patience:
             self._hopeless = True
             return 0.0
         if isinstance(error, RateLimitError):
-            if self._pool.has_other(failed_at):
+            elsewhere = self._pool.has_other(failed_at)
+            if elsewhere and self._moved < len(self._pool) - 1:
+                self._moved += 1
                 return 0.0
             self._rate_limited += 1
             # An endpoint that says how long is waited for at the gate, by everyone; a little beyond that, so that not
             # all come back in the same instant. One that does not say is waited for here, by this call.
             wait_s = jitter_s(base_s, self._rate_limited if error.retry_after_s is None else 1)
-            self._rate_left_s -= max(error.retry_after_s or 0.0, wait_s)
+            self._rate_left_s -= wait_s if elsewhere else max(error.retry_after_s or 0.0, wait_s)
             return wait_s
+        if failed_at.breaker.is_open:
+            # It is down, which says nothing about this call: it waits with all others, however often it was the trial.
+            return jitter_s(base_s, 1)
         self._failed += 1
         wait_s = jitter_s(base_s, self._failed)
-        if self._failed < MAX_ATTEMPTS and not failed_at.breaker.is_open:
+        if self._failed < MAX_ATTEMPTS:
             wait_s = max(wait_s, failed_at.budget.wait_s(self._pool.clock()))
         return wait_s
 

@@ -14,12 +14,13 @@ import ssl
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httptools
 from aiohappyeyeballs import start_connection
 
 from dataforge.models import wire
+from dataforge.models.addresses import is_refused
 from dataforge.models.transport import (
     MAX_ERROR_BYTES,
     Answer,
@@ -31,8 +32,13 @@ from dataforge.models.transport import (
 if TYPE_CHECKING:
     from dataforge.models.http import AiohttpTransport
 
-KEPT_FOR_S = 15.0
-"""Seconds that an idle connection is used again: servers close theirs after some time, and a request that meets that fails."""
+KEPT_FOR_S = 4.0
+"""Seconds that an idle connection is used again. Many servers close theirs after five, and a request that meets that fails."""
+FRESH_S = 1.0
+"""A connection that lay idle for longer and breaks before a byte has come was given up by the server: nobody read the request."""
+_LOOKED_UP_FOR_S = 10.0
+_MAX_FRAMING_BYTES = 1024 * 1024
+"""More than that of heads and trailers, or of chunks in which there is next to nothing, is no answer."""
 _EYEBALLS_S = 0.25
 
 
@@ -49,6 +55,7 @@ class DirectTransport:
         self._allow_link_local = allow_link_local
         self._targets: dict[str, _Target | None] = {}
         self._idle: defaultdict[_Target, list[_Connection]] = defaultdict(list)
+        self._swept_at = 0.0
         self._proxied: AiohttpTransport | None = None
         self._tls: ssl.SSLContext | None = None
 
@@ -60,33 +67,41 @@ class DirectTransport:
         if target is None:
             return await self._by_proxy().post(endpoint, body, timeouts, cap_bytes)
         started = time.perf_counter()
-        connection = self._kept(target) or await self._connect(target, endpoint, timeouts)
-        whole = False
-        try:
-            answer = await connection.ask(
-                b"%b%d\r\n\r\n%b" % (target.head, len(body), body),
-                cap_bytes,
-                timeouts.total_s - (time.perf_counter() - started),
-                timeouts.read_s,
-            )
-            whole = True
-        except TimeoutError as error:
-            raise wire.timed_out(
-                endpoint, timeouts.total_s if error.args else timeouts.read_s or 0
-            ) from error
-        except _TooLarge:
-            raise wire.too_large(endpoint, cap_bytes) from None
-        except OSError as error:
-            raise wire.broken_off(endpoint, error) from None  # its text may hold what the server said
-        finally:
-            if whole and connection.can_be_kept:
-                connection.kept_until = time.monotonic() + KEPT_FOR_S
-                self._idle[target].append(connection)
-            else:
-                connection.abort()
-        return Answer(*answer, first_byte_s=connection.first_byte_at - started)
+        kept = self._kept(target)
+        while True:
+            connection = kept or await self._connect(target, endpoint, timeouts)
+            whole = False
+            try:
+                answer = await connection.ask(
+                    b"%b%d\r\n\r\n%b" % (target.head, len(body), body),
+                    cap_bytes,
+                    timeouts.total_s - (time.perf_counter() - started),
+                    timeouts.read_s,
+                )
+                whole = True
+            except TimeoutError as error:
+                raise wire.timed_out(
+                    endpoint, timeouts.total_s if error.args else timeouts.read_s or 0
+                ) from error
+            except _TooLarge:
+                raise wire.too_large(endpoint, cap_bytes) from None
+            except OSError as error:
+                if kept is not None and kept.heard_nothing and started - kept.idle_since >= FRESH_S:
+                    kept = None
+                    continue
+                raise wire.broken_off(endpoint, error) from None  # its text may hold what the server said
+            finally:
+                if whole and connection.can_be_kept:
+                    connection.idle_since = time.perf_counter()
+                    self._idle[target].append(connection)
+                else:
+                    connection.abort()
+            return Answer(*answer, first_byte_s=connection.first_byte_at - started)
 
     async def close(self) -> None:
+        for target in self._targets.values():
+            if target is not None and target.lookup is not None:
+                target.lookup.cancel()
         for connections in self._idle.values():
             for connection in connections:
                 connection.abort()
@@ -101,10 +116,12 @@ class DirectTransport:
             return None
         parts = urlsplit(address)
         tls = parts.scheme == "https"
-        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        host = (parts.hostname or "").encode("idna").decode()
+        named = (f"[{host}]" if ":" in host else host) + (f":{parts.port}" if parts.port else "")
+        path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
         lines = [
             f"POST {path} HTTP/1.1",
-            f"Host: {parts.netloc}",
+            f"Host: {named}",
             "User-Agent: dataforge",
             "Accept: application/json",
             "Accept-Encoding: identity",  # compressed, a small body could hold a huge one
@@ -112,9 +129,7 @@ class DirectTransport:
             *([f"Authorization: Bearer {self._key}"] if self._key else []),
             "Content-Length: ",
         ]
-        return _Target(
-            parts.hostname or "", parts.port or (443 if tls else 80), tls, "\r\n".join(lines).encode("ascii")
-        )
+        return _Target(host, parts.port or (443 if tls else 80), tls, "\r\n".join(lines).encode("ascii"))
 
     def _by_proxy(self) -> AiohttpTransport:
         if self._proxied is None:
@@ -126,13 +141,28 @@ class DirectTransport:
     def _kept(self, target: _Target) -> _Connection | None:
         """The idle connection that was used last, if any is still good."""
         idle = self._idle[target]
-        now = time.monotonic()
+        now = time.perf_counter()
         while idle:
             connection = idle.pop()
-            if connection.can_be_kept and now < connection.kept_until:
+            if connection.can_be_kept and now < connection.idle_since + KEPT_FOR_S:
                 return connection
             connection.abort()
         return None
+
+    def _sweep(self) -> None:
+        """Let go of what lies idle at endpoints that nobody asks any more: servers come and go in a long run."""
+        now = time.perf_counter()
+        if now < self._swept_at + KEPT_FOR_S:
+            return
+        self._swept_at = now
+        for target, idle in list(self._idle.items()):
+            good = [c for c in idle if c.can_be_kept and now < c.idle_since + KEPT_FOR_S]
+            for connection in set(idle) - set(good):
+                connection.abort()
+            if good:
+                self._idle[target] = good
+            else:
+                del self._idle[target]
 
     async def _connect(self, target: _Target, endpoint: wire.Endpoint, timeouts: Timeouts) -> _Connection:
         """Open a connection, to whichever of the name's addresses answers first.
@@ -141,10 +171,14 @@ class DirectTransport:
             TimedOut, Unreachable: where there is none.
             PermanentError: R035, where the name leads to an address that must not be dialled.
         """
+        self._sweep()
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeouts.connect_s):
-                found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+                found = await target.addresses()
+                if not self._allow_link_local:
+                    # Where none is left, the first says why: `checked_socket` refuses it.
+                    found = [a for a in found if not is_refused(str(a[4][0]))] or found[:1]
                 dialled = await start_connection(
                     found,
                     happy_eyeballs_delay=_EYEBALLS_S,
@@ -158,8 +192,10 @@ class DirectTransport:
                     server_hostname=target.host if target.tls else None,
                 )
         except TimeoutError as error:
+            target.looked_up_at = -_LOOKED_UP_FOR_S
             raise wire.timed_out(endpoint, timeouts.connect_s, connecting=True) from error
         except OSError as error:
+            target.looked_up_at = -_LOOKED_UP_FOR_S
             raise wire.broken_off(endpoint, error) from None
         return connection
 
@@ -172,10 +208,26 @@ class DirectTransport:
 class _Target:
     """A place to send requests to, and all that they begin with up to the length of the body."""
 
-    __slots__ = ("head", "host", "port", "tls")
+    __slots__ = ("head", "host", "looked_up_at", "lookup", "port", "tls")
 
     def __init__(self, host: str, port: int, tls: bool, head: bytes) -> None:
         self.host, self.port, self.tls, self.head = host, port, tls, head
+        self.lookup: asyncio.Future[list[Any]] | None = None
+        self.looked_up_at = -_LOOKED_UP_FOR_S
+
+    async def addresses(self) -> list[Any]:
+        """Where the name leads. Hundreds of connections may be wanted at once, and the system looks up a few at a time.
+
+        Raises:
+            OSError: nowhere.
+        """
+        now = time.monotonic()
+        lookup = self.lookup
+        if lookup is None or (lookup.done() and now > self.looked_up_at + _LOOKED_UP_FOR_S):
+            loop = asyncio.get_running_loop()
+            lookup = asyncio.ensure_future(loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
+            self.lookup, self.looked_up_at = lookup, now
+        return await asyncio.shield(lookup)  # whoever asked first may be called off
 
 
 class _TooLarge(Exception):
@@ -186,8 +238,9 @@ class _Connection(asyncio.Protocol):
     """A connection, and the parser of what comes back on it. One call at a time."""
 
     def __init__(self) -> None:
-        self.kept_until = 0.0
+        self.idle_since = 0.0
         self.first_byte_at = 0.0
+        self._received = 0
         self._transport: Any = None
         self._waiter: asyncio.Future[tuple[int, dict[str, str], bytes]] | None = None
         self._parser: Any = None
@@ -199,12 +252,18 @@ class _Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._pieces: list[bytes] = []
         self._left = 0
+        self._size = 0
         self._keep = False
 
     @property
     def can_be_kept(self) -> bool:
         """Whether another call may use the connection."""
         return self._open and self._keep and self._waiter is None and not self._transport.is_closing()
+
+    @property
+    def heard_nothing(self) -> bool:
+        """Whether not a byte has come since the last request was sent."""
+        return not self._received
 
     async def ask(
         self, request: bytes, cap_bytes: int, total_s: float, read_s: float | None
@@ -220,6 +279,7 @@ class _Connection(asyncio.Protocol):
         self._forget()
         self._parser = httptools.HttpResponseParser(self)
         self._cap_bytes = cap_bytes
+        self._received = 0
         self.first_byte_at = 0.0
         waiter: asyncio.Future[tuple[int, dict[str, str], bytes]] = loop.create_future()
         self._waiter = waiter
@@ -253,10 +313,13 @@ class _Connection(asyncio.Protocol):
             return
         if self._silence is not None:
             self._silence.broken()
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(ConnectionError(f"what came back is no HTTP: {error}"))
+        if self._received > _MAX_FRAMING_BYTES + 8 * self._size:
+            self._fail(ConnectionError("what came back is no HTTP: there is more around the body than in it"))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._open = False
@@ -276,10 +339,8 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._headers = {}
-        if (
-            self._waiter is None or self._waiter.done()
-        ):  # a second answer to one request: no telling what comes next
-            self._open = False
+        if self._waiter is None or self._waiter.done():
+            self._open = False  # a second answer to one request: no telling what comes next
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
@@ -292,6 +353,7 @@ class _Connection(asyncio.Protocol):
         if not self.first_byte_at:
             self.first_byte_at = time.perf_counter()
         self._pieces.append(piece)
+        self._size += len(piece)
         self._left -= len(piece)
         if self._left < 0:
             if 200 <= self._status < 300:

@@ -78,7 +78,8 @@ class AiohttpTransport:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # the pool's limits come first
-                keepalive_timeout=15.0,
+                keepalive_timeout=4.0,  # as of connections of our own
+                happy_eyeballs_delay=None,  # racing, a refused address is lost among the others' failures
                 socket_factory=None if self._allow_link_local else checked_socket,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -28,6 +28,7 @@ from dataforge.models import wire
 from dataforge.models.addresses import check_host
 from dataforge.models.client import ModelSpec
 from dataforge.models.limits import Breaker, Bucket, Concurrency, Pause, RetryBudget, shared_pause
+from dataforge.project import http_url
 
 log = logging.getLogger("dataforge.models")
 
@@ -36,6 +37,8 @@ NO_ENDPOINT = "R005"
 _PREFIX_BYTES = 1024
 _OVERLOAD = 1.25
 _FOREVER = float("inf")
+_SPREAD, _MASK = 0x9E3779B97F4A7C15, 2**64 - 1
+"""Fibonacci hashing. The hash of a tuple of two gives one endpoint in eight a fifth of its share, another more than double."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,13 +261,14 @@ class Pool:
             ProjectError: it is no address of an API (R001), or one that no model is at (R035).
         """
         url = url.rstrip("/")
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        try:
+            http_url(url)
+        except ValueError as error:
+            shown = url.rpartition("@")[2]  # before that may be a password
             raise ProjectError(
-                f"{self._origin} names an endpoint `{url}`, which is no address of an API",
-                help="an address starts with http:// or https://, such as http://127.0.0.1:8000/v1",
-            )
-        check_host(parts.hostname, self.settings.allow_link_local, self._origin)
+                f"{self._origin} names an endpoint `{shown}`, which is no address of an API", help=str(error)
+            ) from None
+        check_host(urlsplit(url).hostname or "", self.settings.allow_link_local, self._origin)
         known = self._at(url)
         if known is not None:
             known.welcome()
@@ -396,6 +400,8 @@ class Pool:
             self._requests.take(now, 1)
         if self._tokens is not None:
             self._tokens.take(now, ask.tokens)
+        if self._down_since is not None and chosen.is_up:
+            self._down_since = None
         self.in_flight += 1
         chosen.in_flight += 1
         chosen.requests += 1
@@ -488,7 +494,7 @@ def _choose(free: Sequence[Endpoint], ask: Ask) -> Endpoint:
     prefix = zlib.crc32(ask.body[:_PREFIX_BYTES])
     return max(
         (endpoint for endpoint in others if endpoint.in_flight < bound),
-        key=lambda endpoint: hash((prefix, endpoint.salt)),
+        key=lambda endpoint: (prefix ^ endpoint.salt) * _SPREAD & _MASK,
     )
 
 

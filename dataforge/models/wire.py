@@ -32,7 +32,7 @@ MIN_KEY_CHARS = 8
 _SHOWN_CHARS = 200
 _RETRIED = frozenset({408, 409, 425})
 _SPENT = re.compile(
-    r"insufficient_quota|billing.{0,12}limit|credit balance|payment required|(?:insufficient|out of|no) (?:credit|balance|funds)",
+    r"insufficient_quota|billing[ _](?:(?:hard|soft)[ _])?limit|credit balance|payment required|(?:insufficient|out of|no) (?:credit|balance|funds)",
     re.IGNORECASE,
 )
 _SPENT_OR_SLOW = re.compile(r"exceeded your current quota|billing", re.IGNORECASE)
@@ -41,6 +41,8 @@ _SLOW = re.compile(r"rate_limit_exceeded|rate limit reached|retrydelay|per minut
 _TOO_LONG = re.compile(
     r"context.{0,20}(?:length|window|size)|maximum.{0,20}tokens|too (?:long|many tokens)", re.IGNORECASE
 )
+_USER = re.compile(r"://[^\s/@]*@")
+"""Name and password in an address, such as a proxy's."""
 _HTML = re.compile(r"\s*(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
 
 
@@ -88,7 +90,7 @@ def refusal(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: b
     said = endpoint.quote(_told(body))
     message = f"{endpoint} answered {status}: {said}"
     text = body.decode("utf-8", "replace")
-    if _is_spent(status, headers, text):
+    if _is_spent(status, headers, body):
         return QuotaError(
             message, help="the account's quota is used up: add credit, or bind the model elsewhere"
         )
@@ -177,8 +179,9 @@ def timed_out(endpoint: Endpoint, waited_s: float, *, connecting: bool = False) 
 
 def broken_off(endpoint: Endpoint, cause: BaseException) -> Unreachable:
     """The error for a connection that was refused, reset or ended early."""
+    said = _USER.sub("://…@", endpoint.blot(str(cause)))
     return Unreachable(
-        f"{endpoint} cannot be reached, or broke off: {_escaped(endpoint.blot(str(cause))) or type(cause).__name__}",
+        f"{endpoint} cannot be reached, or broke off: {_escaped(said) or type(cause).__name__}",
         help="check that the server runs and that `base_url` is its address",
     )
 
@@ -196,16 +199,32 @@ def too_long(body: bytes) -> bool:
     return _TOO_LONG.search(body.decode("utf-8", "replace")) is not None
 
 
-def _is_spent(status: int, headers: Mapping[str, str], text: str) -> bool:
+def _is_spent(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Whether a refusal is about an account that has nothing left, rather than about a minute that is too full."""
     if status == 402:
         return True
     if status not in {403, 429}:
         return False
-    if _SPENT.search(text):
+    text = body.decode("utf-8", "replace")
+    reason = _reason(body) or text
+    if _SPENT.search(reason):
         return True
     slow = "retry-after" in headers or _SLOW.search(text)
-    return not slow and _SPENT_OR_SLOW.search(text) is not None
+    return not slow and _SPENT_OR_SLOW.search(reason) is not None
+
+
+def _reason(body: bytes) -> str:
+    """What an error says of itself, where it has a usual shape, without what it may quote of the prompt."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    error = document.get("error") if isinstance(document, dict) else None
+    told = error if isinstance(error, dict) else document
+    if not isinstance(told, dict):
+        return ""
+    said = (told.get(key) for key in ("message", "code", "type", "status", "detail", "error"))
+    return " ".join(one for one in said if isinstance(one, str))
 
 
 def _document(endpoint: Endpoint, body: bytes) -> Any:

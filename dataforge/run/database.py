@@ -25,6 +25,7 @@ from typing import Any
 import orjson
 
 from dataforge.errors import DataForgeError, OutputError, StorageError
+from dataforge.run.storage import make_folder, sync_folder
 
 FORMAT = 2
 """Version of the tables. The first had one journal a run."""
@@ -54,9 +55,17 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that can change nothing, not even by folding back a log."""
+    """A connection that can change nothing, not even by folding back a log.
+
+    Readers too need a log's shared memory, and make it beside the file. Where nothing can be made, as on a disk that is
+    mounted to be read only, nobody writes either: a file without a log is then read as it lies.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    lies_still = not os.access(path.parent, os.W_OK, effective_ids=True) and not (
+        log.exists() and log.stat().st_size
+    )
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro",
+        f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if lies_still else ''}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,
@@ -76,12 +85,7 @@ def prepare(connection: sqlite3.Connection, path: Path, tables: tuple[str, ...])
         OutputError: R020 where it is a stranger's or a newer DataForge's, R046 where it is an older one's, R021 where
             its file system cannot hold such a database.
     """
-    [application] = connection.execute("PRAGMA application_id").fetchone()
-    [version] = connection.execute("PRAGMA user_version").fetchone()
-    [found] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    new = (application, version, found) == (0, 0, 0)
-    if not new:
-        check_format(path, application, version)
+    new = not is_begun(connection, path)
     [mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise OutputError(
@@ -98,14 +102,24 @@ def prepare(connection: sqlite3.Connection, path: Path, tables: tuple[str, ...])
         connection.execute("COMMIT")
 
 
-def check_format(path: Path, application: int, version: int) -> None:
-    """Refuse a database that is none of ours, or of another version of ours."""
+def is_begun(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether a database of ours has its tables: false for one that is new, or was cut short before it got them.
+
+    Raises:
+        OutputError: R020 where it is a stranger's or a newer DataForge's, R046 where it is an older one's.
+    """
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if (application, version, tables) == (0, 0, 0):
+        return False
     if application != _APPLICATION_ID:
         raise foreign(path, "is no journal of DataForge")
     if version > FORMAT:
         raise foreign(path, f"was written by a newer DataForge (format {version}, this one reads {FORMAT})")
     if version < FORMAT:
         raise outdated(path, version)
+    return True
 
 
 def foreign(path: Path, what: str) -> OutputError:
@@ -152,8 +166,11 @@ def take_lock(path: Path, what: str) -> int:
 
 def make_private(folder: Path) -> None:
     """Make a folder, for its owner only, where it is missing."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(folder.parent)  # or a power cut takes what is in it
 
 
 # ---- records

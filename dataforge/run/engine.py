@@ -157,6 +157,7 @@ class Engine:
             try:
                 outcome = await self._walked(shard, job)
                 await shard.journal.put_outcome(outcome)
+                self._note(shard, outcome)
             except Interrupted:
                 continue
             except ModelError as error:  # the walker lets through those that are about the endpoint alone
@@ -165,7 +166,6 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - ends the run: raised again by `run`, once the queue is drained
                 self._give_up(error)
                 continue
-            self._note(shard, outcome)
             if shard.is_over:
                 end(shard)
 

@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import logging
 import os
 import shutil
 import time
@@ -36,9 +37,11 @@ from dataforge.run.shard import SEAL_NAME, OpenShard, Seal, ShardJobs, shard_fol
 from dataforge.run.statistics import Statistics
 from dataforge.run.stop import Purse, Stop
 from dataforge.run.storage import sync_folder, write_durably
-from dataforge.run.store import SHARDS, CallStore, Reuse
+from dataforge.run.store import SHARDS, STORE_NAME, CallStore, Reuse
 from dataforge.run.tokens import token_counter
 from dataforge.run.walker import Walker
+
+logger = logging.getLogger("dataforge.run")
 
 RUN_NAME = "run.json"
 RUN_LOCK = "run.lock"
@@ -81,6 +84,7 @@ class Run:
         self.seen: set[int] = set()
         """Shards that have a row in this start; one with fewer `--rows` leaves later shards of an earlier one alone."""
         self.all_seen = False
+        """Whether every row was counted and given out, so that what is planned is known."""
         self.calls = self.reused = 0
         self.models: Models | None = None
         self.is_done = False
@@ -150,8 +154,16 @@ class Run:
                 header["rows a shard"] = str(asked)
             else:
                 header["rows a shard"] = found.get("rows a shard", "")
-            check_header(out, found, header)
-        else:
+            try:
+                check_header(out, found, header)
+            except OutputError:
+                if not _is_blank(out):
+                    raise
+                # Such as one whose model was misspelt: to begin anew takes nothing from anyone.
+                for journal in out.glob(f"{SHARDS}/*/{JOURNAL_NAME}"):
+                    _remove_journal(journal.parent)
+                (out / RUN_NAME).unlink()
+        if not (out / RUN_NAME).exists():
             header["rows a shard"] = str(asked or _shard_rows(total))
             document = json.dumps({"forge_run": 1, "header": header}, sort_keys=True, indent=2) + "\n"
             write_durably(out / RUN_NAME, document.encode())
@@ -181,6 +193,12 @@ class Run:
             told.begin(
                 self.total, self.resumed, {n: f"{s.model} ({s.backend})" for n, s in self.specs.items()}
             )
+            logger.info(
+                "%d rows, %d of them finished by earlier starts",
+                self.total,
+                self.resumed,
+                extra={"event": "run_began", "plan": self.plan.hash, "run": self.id},
+            )
             timer = purse.begin_clock()
             try:
                 await self._walk(told)
@@ -190,6 +208,7 @@ class Run:
             await asyncio.to_thread(self._seal_the_rest)
             summary = self._summary(began)
             self.is_done = summary.stopped is None
+            logger.info("%s", self.stop.reason or "the run is done", extra={"event": "run_ended"})
         if not summary.failed and not summary.parked:
             shutil.rmtree(
                 self.options.out / STATE, ignore_errors=True
@@ -232,7 +251,9 @@ class Run:
         """The shards that have something left to do, in order. Counts every row on its way."""
         rows = jobs(self.files, self.base, self.options, self.filter)
         for number, of_shard in itertools.groupby(rows, lambda job: job.row // self.shard_rows):
-            await asyncio.sleep(0)  # so that a Ctrl-C is heard while thousands of whole shards are passed over
+            await asyncio.sleep(
+                0
+            )  # so that a Ctrl-C is heard while thousands of whole shards are passed over
             if self.stop.is_set():
                 return
             self.seen.add(number)
@@ -284,6 +305,7 @@ class Run:
         await asyncio.to_thread(self._commit, shard.folder, seal)
         self.seals[seal.number] = seal
         self.whole.add(seal.number)
+        logger.info("shard %d is whole", seal.number, extra={"event": "shard_sealed", "shard": seal.number})
 
     def _commit(self, folder: Path, seal: Seal) -> None:
         """The order matters: the calls are safe in the store before the seal says that the journal is not needed.
@@ -395,6 +417,20 @@ def _read_run(path: Path) -> dict[str, str]:
             f"{path} does not say what run this is: {error}",
             help=f"choose another --out: {path.parent} is left as it was",
         ) from error
+
+
+def _is_blank(out: Path) -> bool:
+    """Whether a run has come to nothing yet: no call, no row, and nothing that a backend is waiting for elsewhere."""
+    if any(out.glob(f"{SHARDS}/*/{SEAL_NAME}")) or any(out.glob(f"{STATE}/**/*")):
+        return False
+    for path in [*out.glob(STORE_NAME), *out.glob(f"{SHARDS}/*/{JOURNAL_NAME}")]:
+        with database.refusing(path), contextlib.closing(database.connect_to_read(path)) as reader:
+            if not database.is_begun(reader, path):
+                continue
+            tables = ["calls"] if path.name == STORE_NAME else ["calls", "outcomes"]
+            if any(reader.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in tables):  # noqa: S608
+                return False
+    return True
 
 
 def _remove_journal(folder: Path) -> None:

@@ -114,10 +114,8 @@ class Reuse:
             for path in there:
                 with database.refusing(path):
                     reader = database.connect_to_read(path)
-                    [application] = reader.execute("PRAGMA application_id").fetchone()
-                    [version] = reader.execute("PRAGMA user_version").fetchone()
-                    database.check_format(path, application, version)
-                self._sources.append((path, reader))
+                    if database.is_begun(reader, path):
+                        self._sources.append((path, reader))
 
     def reply(self, key: str) -> ChatReply | None:
         """The reply to a call, or None where no run has it."""

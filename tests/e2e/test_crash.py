@@ -346,7 +346,7 @@ def test_sigterm_lets_the_calls_in_flight_come_home(tmp_path: Path, server: Stor
 
 
 def test_the_bytes_do_not_depend_on_concurrency(tmp_path: Path, server: StormServer) -> None:
-    server.configure(latency_s=0.002)
+    server.configure(latency_s=0.02)
     program = three_calls.write_project(tmp_path, 50, server.url, concurrency=64)
     one = Run(program, tmp_path / "one", ("--concurrency", "1"))
     many = Run(program, tmp_path / "many", ("--concurrency", "64"))

@@ -34,7 +34,7 @@ def server() -> Iterator[StormServer]:
 @pytest.mark.parametrize(
     ("rows", "dead_s", "options"),
     [
-        # An endpoint that only fails is tried again after 30 s; here, as it is soon back, after half a second.
+        # An endpoint that only fails is tried again after two seconds, then four; here, as it is soon back, after half of one.
         pytest.param(150, 3.0, {"breaker_wait_s": 0.5}, id="150 rows"),
         pytest.param(
             2_000,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +15,15 @@ import pytest
 
 from dataforge.corpus.make import make_corpus
 from dataforge.corpus.read import read_manifest
-from dataforge.errors import OutputError, SeedError
+from dataforge.errors import InputError, OutputError, SeedError
 from dataforge.models import connect
 from dataforge.models.client import ModelSpec
 from dataforge.plan.artifact import Plan, compile_program
 from dataforge.run import local
 from dataforge.run.options import RunOptions, RunSummary
 from dataforge.run.progress import Progress
-from dataforge.run.shard import SEAL_NAME
 from dataforge.run.stop import Budget, Stop
+from tests.e2e import three_calls
 from tests.e2e.server import ModelServer
 from tests.e2e.test_run import GRAPH, NODES, STRUCTS, go, write_project
 from tests.e2e.test_shards import ROWS, balanced, corpus, planned
@@ -38,7 +41,9 @@ def plan(tmp_path: Path) -> Plan:
     return planned(tmp_path)
 
 
-def steered(plan: Plan, out: Path, server: ModelServer, stop: Stop, connector: Any = connect, **options: Any) -> RunSummary:
+def steered(
+    plan: Plan, out: Path, server: ModelServer, stop: Stop, connector: Any = connect, **options: Any
+) -> RunSummary:
     """As `go`, with a stop that the test holds; a run that hangs fails."""
     models = out.parent / "models.toml"
     models.write_text(server.models_file())
@@ -109,7 +114,9 @@ def test_a_spent_budget_does_not_reopen_a_shard(tmp_path: Path, plan: Plan, serv
         assert corpus(out) == rows
 
 
-def test_a_reply_in_a_shard_with_a_lost_row_is_not_paid_for_again(tmp_path: Path, server: ModelServer) -> None:
+def test_a_reply_in_a_shard_with_a_lost_row_is_not_paid_for_again(
+    tmp_path: Path, server: ModelServer
+) -> None:
     functions = """
 def fiction(doc):
     raise OSError("no")
@@ -122,7 +129,9 @@ def fiction(doc):
     assert max(server.prompts.values()) == 1
 
 
-def test_a_budget_that_the_last_call_spends_stops_nothing(tmp_path: Path, plan: Plan, server: ModelServer) -> None:
+def test_a_budget_that_the_last_call_spends_stops_nothing(
+    tmp_path: Path, plan: Plan, server: ModelServer
+) -> None:
     free = go(plan, tmp_path / "free", server)
     budget = Budget(tokens=free.prompt_tokens + free.completion_tokens)
     for _ in range(2):
@@ -145,15 +154,14 @@ def test_calls_in_flight_are_kept_where_the_seeds_break_half_way(
         with pytest.raises(SeedError):
             go(plan, out, slow, concurrency=2)
         (name,) = out.glob("shards/*/journal.sqlite")
-        import contextlib
-        import sqlite3
-
         with contextlib.closing(sqlite3.connect(name)) as journal:
             [kept] = journal.execute("SELECT count(*) FROM calls").fetchone()
         assert kept == slow.calls > 0
 
 
-def test_a_stop_while_a_model_is_pinged_begins_no_call(tmp_path: Path, plan: Plan, server: ModelServer) -> None:
+def test_a_stop_while_a_model_is_pinged_begins_no_call(
+    tmp_path: Path, plan: Plan, server: ModelServer
+) -> None:
     stop = Stop()
 
     def connector(spec: ModelSpec) -> Any:
@@ -191,3 +199,66 @@ def test_a_backend_whose_ping_breaks_is_closed(tmp_path: Path, plan: Plan, serve
     with pytest.raises(OSError, match="a bug"):
         steered(plan, tmp_path / "out", server, Stop(), connector)
     assert closed
+
+
+def test_a_run_that_came_to_nothing_keeps_no_other_from_its_directory(
+    tmp_path: Path, plan: Plan, server: ModelServer
+) -> None:
+    out = tmp_path / "out"
+    right = server.models_file()
+    server.models_file = lambda: right.replace(server.url, "http://127.0.0.1:9/v1").replace(
+        "writer-", "writter-"
+    )  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="does not answer"):
+        go(plan, out, server)
+    server.models_file = lambda: right  # type: ignore[method-assign]
+    assert balanced(go(plan, out, server, shard_rows=4)).kept == ROWS
+    server.models_file = lambda: right.replace("writer-", "other-")  # type: ignore[method-assign]
+    with pytest.raises(OutputError, match="its models is"):
+        go(plan, out, server)
+
+
+@pytest.mark.parametrize("name", ["README.md", "data/train-00000-of-00001.parquet"])
+def test_a_folder_with_files_of_others_where_the_corpus_would_be_is_left_alone(
+    tmp_path: Path, plan: Plan, server: ModelServer, name: str
+) -> None:
+    out = tmp_path / "out"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("mine")
+    with pytest.raises(OutputError, match="would be written over") as error:
+        go(plan, out, server)
+    assert error.value.code == "R020"
+    assert [p for p in out.rglob("*") if p.is_file()] == [out / name]
+    (out / name).rename(out / "notes.txt")
+    assert balanced(go(plan, out, server)).kept == ROWS
+
+
+def test_a_listener_that_breaks_ends_the_run_and_hangs_nobody(
+    tmp_path: Path, plan: Plan, server: ModelServer
+) -> None:
+    class Broken(Progress):
+        def row(self, status: str, code: str | None) -> None:
+            raise OSError("gone")
+
+    (tmp_path / "models.toml").write_text(server.models_file())
+    asked = RunOptions(out=tmp_path / "out", models_file=tmp_path / "models.toml", concurrency=2)
+
+    async def in_time() -> RunSummary:
+        run = make_corpus(plan, asked, Broken(), command="test", environ={})
+        return await asyncio.wait_for(run, 20)
+
+    with pytest.raises(OSError, match="gone"):
+        asyncio.run(in_time())
+    assert balanced(go(plan, tmp_path / "out", server)).kept == ROWS
+
+
+@pytest.mark.parametrize("sink", ["pipe", "full disk"])
+def test_a_run_goes_on_when_nobody_can_be_told_of_it(tmp_path: Path, server: ModelServer, sink: str) -> None:
+    program = three_calls.write_project(tmp_path / "project", 5, server.url)
+    command = [word for word in three_calls.command(program, tmp_path / "out") if word != "--json"]
+    stderr: Any = subprocess.PIPE if sink == "pipe" else open("/dev/full", "wb")  # noqa: SIM115 - closed below
+    told = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=three_calls.environment())
+    (told.stderr or stderr).close()
+    said, _ = told.communicate(timeout=60)
+    assert told.returncode == 0
+    assert said.startswith(b"5 rows = 5 kept")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import socket
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataforge.errors import PermanentError
-from dataforge.models import wire
+from dataforge.models import direct, wire
 from dataforge.models.direct import DirectTransport
 from dataforge.models.transport import MAX_ERROR_BYTES, Answer, Timeouts
 
@@ -297,3 +299,180 @@ def test_an_endpoint_behind_a_proxy_is_asked_through_it(monkeypatch: pytest.Monk
 
     asyncio.run(work())
     assert seen == ["POST http://models.example/v1/chat/completions HTTP/1.1"]
+
+
+@pytest.mark.parametrize("part", ["head", "header", "interim", "trailer"])
+def test_a_head_without_end_is_cut_off(part: str) -> None:
+    begins, goes_on = {
+        "head": (b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n" * 4096),
+        "header": (b"HTTP/1.1 200 OK\r\nX-More: ", b"x" * 65536),
+        "interim": (b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 2048),
+        "trailer": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-More: 1\r\n" * 4096),
+    }[part]
+    written = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        await request(reader)
+        writer.write(begins)
+        while written < 64 * CAP:
+            writer.write(goes_on)
+            written += len(goes_on)
+            await writer.drain()
+
+    with pytest.raises(wire.Unreachable, match="no HTTP"):
+        answered(talk)
+    assert written < 16 * CAP
+
+
+def test_small_chunks_are_no_fault() -> None:
+    body = b"x" * (CAP // 2)
+    whole = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * len(body) + b"0\r\n\r\n"
+    )
+    assert answered(said(whole)).body == body
+
+
+def test_a_switch_of_protocols_is_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with pytest.raises(wire.Unreachable, match="no HTTP"):
+        answered(said(switch))
+    assert "data_received" not in caplog.text  # the event loop has nothing to complain of
+
+
+def test_a_connection_that_the_server_gives_up_at_that_moment_costs_no_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server's patience may end just as the next request is on its way; that request was never read."""
+    served = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(await request(reader))
+        writer.write(framed(b"{}", "length", []))
+        await writer.drain()
+        await reader.read(1)
+
+    async def work() -> None:
+        async with serving(talk) as endpoint:
+            transport = DirectTransport("")
+            assert (await transport.post(endpoint, b"1", TIMEOUTS, CAP)).body == b"{}"
+            assert (await transport.post(endpoint, b"2", TIMEOUTS, CAP)).body == b"{}"
+            await transport.close()
+        assert [body for _, body in served] == [b"1", b"2"]
+
+    monkeypatch.setattr(direct, "FRESH_S", 0.0)
+    asyncio.run(work())
+
+
+def test_connections_to_endpoints_that_nobody_asks_any_more_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with serving(said(framed(b"{}", "length", []))) as one, serving(said(b"")) as other:
+            transport = DirectTransport("")
+            await asyncio.gather(*(transport.post(one, b"{}", TIMEOUTS, CAP) for _ in range(5)))
+            monkeypatch.setattr(direct, "KEPT_FOR_S", 0.0)
+            with pytest.raises(wire.TimedOut):
+                await transport.post(other, b"{}", Timeouts(1.0, None, 0.05), CAP)
+            assert not any(transport._idle.values())
+            await transport.close()
+
+    asyncio.run(work())
+
+
+def test_a_connection_just_used_that_breaks_is_the_servers_fault() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(framed(b"{}", "length", []))
+        await writer.drain()
+        await reader.read(1)
+
+    async def work() -> None:
+        async with serving(talk) as endpoint:
+            await ask(endpoint, times=2)
+
+    with pytest.raises(wire.Unreachable):
+        asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "line"),
+    [
+        ("http://bücher.localhost", "xn--bcher-kva.localhost", "/v1"),
+        ("http://models.localhost", "models.localhost", "/v%201%C3%A9"),
+    ],
+)
+def test_names_and_paths_in_other_scripts_are_put_as_the_protocol_has_them(
+    url: str, host: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append((await request(reader))[0].splitlines())
+        writer.write(framed(b"{}", "length", []))
+
+    async def work() -> None:
+        async with serving(talk) as endpoint:
+            port = endpoint.url.removesuffix("/v1").rpartition(":")[2]
+            path = "/v1" if line == "/v1" else "/v 1é"
+            monkeypatch.setattr(socket, "getaddrinfo", _leads_to("127.0.0.1"))
+            [answer] = await ask(wire.Endpoint(f"{url}:{port}{path}", "m"))
+            assert answer.body == b"{}"
+            assert seen[0][0] == f"POST {line}/chat/completions HTTP/1.1"
+            assert f"Host: {host}:{port}" in seen[0]
+
+    asyncio.run(work())
+
+
+def test_an_ipv6_address_is_dialled_and_named_in_brackets() -> None:
+    seen = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append((await request(reader))[0])
+        writer.write(framed(b"{}", "length", []))
+        await writer.drain()
+        writer.close()
+
+    async def work() -> None:
+        try:
+            server = await asyncio.start_server(talk, "::1", 0)
+        except OSError:
+            pytest.skip("there is no IPv6 here")
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            [answer] = await ask(wire.Endpoint(f"http://[::1]:{port}/v1", "m"))
+            assert answer.body == b"{}"
+            assert f"Host: [::1]:{port}\r\n" in seen[0]
+
+    asyncio.run(work())
+
+
+def test_calls_that_begin_together_look_a_name_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up = []
+    leads = _leads_to("127.0.0.1")
+
+    def slow(host: str, *args: object, **kwargs: object) -> object:
+        looked_up.append(host)
+        time.sleep(0.1)
+        return leads(host, *args, **kwargs)
+
+    async def work() -> None:
+        async with serving(said(framed(b"{}", "length", []))) as endpoint:
+            monkeypatch.setattr(socket, "getaddrinfo", slow)
+            port = endpoint.url.removesuffix("/v1").rpartition(":")[2]
+            named = wire.Endpoint(f"http://models.localhost:{port}/v1", "m")
+            transport = DirectTransport("")
+            first = asyncio.create_task(transport.post(named, b"{}", TIMEOUTS, CAP))
+            await asyncio.sleep(0.02)
+            others = [asyncio.create_task(transport.post(named, b"{}", TIMEOUTS, CAP)) for _ in range(60)]
+            await asyncio.sleep(0.02)
+            first.cancel()  # whoever asked first must not take the answer with it
+            answers = await asyncio.gather(*others)
+            assert {answer.body for answer in answers} == {b"{}"}
+            await transport.close()
+        assert len(looked_up) == 1
+
+    asyncio.run(work())
+
+
+def _leads_to(address: str) -> Callable[..., object]:
+    original = socket.getaddrinfo
+    return lambda host, port, *args, **kwargs: original(address, port, *args, **kwargs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from scripted_server import ScriptedServer, answer, cut_short, delta, dribble, error, says, streams
@@ -132,6 +133,20 @@ def test_the_environments_proxy_is_used_but_not_for_this_machine(ask, monkeypatc
     assert proxy.paths == ["http://models.test/v1/chat/completions"]
 
 
+def test_a_proxys_password_is_in_no_message(ask, monkeypatch):
+    def stands_before(handler):
+        handler.send_response(407)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    with ScriptedServer([says()]) as proxy:
+        monkeypatch.setattr(BaseHTTPRequestHandler, "do_CONNECT", stands_before, raising=False)
+        monkeypatch.setenv("https_proxy", proxy.url.replace("http://", "http://user:pass-word@"))
+        with pytest.raises(ModelError, match="407") as caught:
+            ask("https://models.test/v1")
+    assert "pass-word" not in str(caught.value)
+
+
 def _leads_to(address):
     original = socket.getaddrinfo
 
@@ -145,6 +160,15 @@ def _leads_to(address):
 @pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "::ffff:169.254.169.254"])
 def test_a_name_that_leads_to_metadata_is_not_dialled(ask, monkeypatch, address):
     monkeypatch.setattr(socket, "getaddrinfo", _leads_to(address))
+    with pytest.raises((ModelError, ProjectError)) as caught:
+        ask("http://models.test:9/v1")
+    assert caught.value.code == "R035"
+
+
+def test_a_name_that_leads_to_metadata_twice_is_not_dialled(ask, monkeypatch):
+    leads = [_leads_to("169.254.169.254"), _leads_to("fe80::1")]
+    both = lambda *args, **kwargs: [a for one in leads for a in one(*args, **kwargs)]  # noqa: E731
+    monkeypatch.setattr(socket, "getaddrinfo", both)
     with pytest.raises((ModelError, ProjectError)) as caught:
         ask("http://models.test:9/v1")
     assert caught.value.code == "R035"

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -558,11 +559,15 @@ def test_a_key_that_is_not_set_and_an_address_of_credentials_are_refused(monkeyp
 
 
 def test_a_name_that_leads_to_credentials_is_not_dialled(monkeypatch):
-    monkeypatch.setattr("dataforge.models.http.is_refused", lambda ip: True)
+    monkeypatch.setattr("dataforge.models.transport.is_refused", lambda ip: True)
     with BatchServer() as server:
         (one,) = ask(server, request())
         assert (one.code, server.asked.total()) == ("R035", 0)
         assert texts(ask(server, request(), options={"allow_link_local": True})) == ["Answer to Hi"]
+        leads = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: leads(*args, **kwargs) * 2)
+        (one,) = ask(server, request())
+        assert one.code == "R035"
 
 
 # ---- the guide

@@ -11,9 +11,10 @@ from collections import Counter
 import pytest
 from scripted_server import ScriptedServer, answer, error, says, slowly, storm
 
-from dataforge.errors import PermanentError, ProjectError, QuotaError, TransientError
+from dataforge.errors import PermanentError, ProjectError, QuotaError, RateLimitError, TransientError
 from dataforge.models import connect, limits
 from dataforge.models.client import ChatRequest, ModelSpec
+from dataforge.models.pool import Ask, Pool, Settings
 from schemas.chat import Message
 
 SPENT = error(429, "You exceeded your current quota", "insufficient_quota")
@@ -207,6 +208,33 @@ def test_ping_finds_the_endpoint_that_is_up(down):
             assert drive(lambda backend: backend.ping(), down, good.url) == "served-name"
 
 
+def test_an_outage_that_is_over_is_not_held_against_a_later_one(monkeypatch):
+    failing, late = error(500, "oops"), says("late")
+    with ScriptedServer([failing, failing, says(), failing, failing, late]) as server:
+
+        async def run(backend):
+            now = 0.0
+            monkeypatch.setattr(backend.pool, "clock", lambda: time.monotonic() + now)
+            assert (await backend.complete(request())).text == "Hello."
+            now = 1000.0  # far longer than calls wait for an endpoint that is down
+            return await backend.complete(request())
+
+        told = {"breaker_after": 2, "breaker_wait_s": 0.1, "rate_limit_wait_s": 60.0}
+        assert drive(run, server.url, **told).text == "late"
+
+
+def test_two_endpoints_that_both_refuse_are_not_asked_in_a_circle():
+    refusing = error(429, "slow down", Retry_After="0")
+    with ScriptedServer([refusing]) as one, ScriptedServer([refusing]) as other:
+
+        async def run(backend):
+            with pytest.raises(RateLimitError):
+                await asyncio.wait_for(backend.complete(request()), 20)
+
+        drive(run, one.url, other.url, retry_base_s=0.2, rate_limit_wait_s=0.5)
+        assert len(one.requests) + len(other.requests) < 40
+
+
 # Endpoints come and go
 
 
@@ -238,6 +266,21 @@ def test_an_address_that_is_none_is_not_added():
         for url in ("127.0.0.1:8000/v1", "ftp://host/v1", "http://user:pass@host/v1", "http:///v1"):
             with pytest.raises(ProjectError, match="no address"):
                 backend.pool.add(url)
+        for rest in (
+            "[::1/v1",
+            "host:99999/v1",
+            "host:x/v1",
+            "host/v1?version=1",
+            "host/v1#x",
+            "a..b/v1",
+            "host/\nv1",
+        ):
+            url = f"http://{rest}"
+            with pytest.raises(ProjectError, match="no address"):
+                backend.pool.add(url)
+        with pytest.raises(ProjectError) as caught:
+            backend.pool.add("http://user:pass-word@host/v1")
+        assert "pass-word" not in str(caught.value) + str(caught.value.help)
         with pytest.raises(ProjectError) as caught:
             backend.pool.add("http://169.254.169.254/v1")
         assert caught.value.code == "R035"
@@ -252,8 +295,8 @@ def test_prompts_that_begin_alike_go_to_the_same_endpoint():
     with ScriptedServer([says()]) as a, ScriptedServer([says()]) as b, ScriptedServer([says()]) as c:
 
         async def run(backend):
-            for i in range(60):
-                system = f"passage {i % 12}: " + "all of it " * 120
+            for i in range(80):
+                system = f"passage {i % 40}: " + "all of it " * 120
                 await backend.complete(request(f"question {i}", system))
 
         drive(run, a.url, b.url, c.url)
@@ -262,6 +305,23 @@ def test_prompts_that_begin_alike_go_to_the_same_endpoint():
         homes.update({r["messages"][0]["content"][:12] for r in server.requests})
     assert set(homes.values()) == {1}
     assert all(server.requests for server in (a, b, c))
+
+
+def test_each_endpoint_is_home_to_its_share_of_prompts():
+    endpoints = [f"http://10.0.0.{i}:8000/v1" for i in range(8)]
+    homes = Counter()
+
+    async def work():
+        pool = Pool(Settings(tuple(endpoints), "m"), "", "the test")
+        for i in range(4000):
+            asked = Ask(b"passage %d" % i, 1)
+            endpoint = await pool.enter(asked)
+            homes[endpoint.address.url] += 1
+            pool.leave(endpoint, asked)
+
+    asyncio.run(work())
+    assert len(homes) == 8
+    assert max(homes.values()) < 2 * min(homes.values())
 
 
 def test_no_endpoint_is_buried_because_prompts_begin_alike():

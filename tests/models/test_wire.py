@@ -67,6 +67,26 @@ def test_what_the_server_said_is_shown_in_every_shape(body, said):
         (429, {"retry-after": "20"}, b"You exceeded your current quota, see billing", RateLimitError),
         (429, {}, b"Rate limit reached for m: 3 a minute. Add a payment method at /billing", RateLimitError),
         (429, {}, b"You exceeded your current quota, please check your plan and billing", QuotaError),
+        (
+            429,
+            {},
+            b'{"error": {"message": "Rate limit reached: see /account/billing/limits"}}',
+            RateLimitError,
+        ),
+        (403, {}, b'{"error": {"code": "billing_hard_limit_reached", "message": "no"}}', QuotaError),
+        # What a moderator quotes of the prompt says nothing of the account.
+        (
+            403,
+            {},
+            b'{"error": {"message": "flagged", "metadata": {"input": "my credit balance"}}}',
+            PermanentError,
+        ),
+        (
+            403,
+            {},
+            b'{"error": {"message": "flagged", "metadata": {"input": "a billing clerk"}}}',
+            PermanentError,
+        ),
         (301, {}, b"", PermanentError),
         (418, {}, b"", PermanentError),
     ],

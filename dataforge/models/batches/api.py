@@ -230,7 +230,7 @@ class BatchApi:
         except TimeoutError as error:
             raise wire.timed_out(self.endpoint, total_s) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise wire.broken_off(self.endpoint, error) from error
+            raise wire.broken_off(self.endpoint, error) from None  # its text may hold what the server said
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Exception:
         headers = {name.lower(): value for name, value in headers.items()}
@@ -262,7 +262,8 @@ class BatchApi:
                 headers["Authorization"] = f"Bearer {self.endpoint.key}"
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    socket_factory=None if self._allow_link_local else checked_socket
+                    happy_eyeballs_delay=None,  # racing, a refused address is lost among the others' failures
+                    socket_factory=None if self._allow_link_local else checked_socket,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=headers,
