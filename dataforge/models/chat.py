@@ -201,7 +201,7 @@ class ChatBackend:
     ) -> ChatReply:
         if not 200 <= answer.status < 300:
             error = wire.refusal(endpoint.address, answer.status, answer.headers, answer.body)
-            if answer.status in {400, 422}:
+            if answer.status in {400, 422} and not isinstance(error, QuotaError):
                 raise _RefusedError(answer.status, answer.body, error)
             raise error
         body = answer.body

@@ -203,14 +203,14 @@ def _is_spent(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """Whether a refusal is about an account that has nothing left, rather than about a minute that is too full."""
     if status == 402:
         return True
-    if status not in {403, 429}:
+    if status not in {400, 403, 429}:
         return False
     text = body.decode("utf-8", "replace")
     reason = _reason(body) or text
     if _SPENT.search(reason):
         return True
     slow = "retry-after" in headers or _SLOW.search(text)
-    return not slow and _SPENT_OR_SLOW.search(reason) is not None
+    return status != 400 and not slow and _SPENT_OR_SLOW.search(reason) is not None
 
 
 def _reason(body: bytes) -> str:

@@ -256,7 +256,7 @@ def test_a_listener_that_breaks_ends_the_run_and_hangs_nobody(
 def test_a_run_goes_on_when_nobody_can_be_told_of_it(tmp_path: Path, server: ModelServer, sink: str) -> None:
     program = three_calls.write_project(tmp_path / "project", 5, server.url)
     command = [word for word in three_calls.command(program, tmp_path / "out") if word != "--json"]
-    stderr: Any = subprocess.PIPE if sink == "pipe" else open("/dev/full", "wb")  # noqa: SIM115 - closed below
+    stderr: Any = subprocess.PIPE if sink == "pipe" else Path("/dev/full").open("wb")  # noqa: SIM115 - closed below
     told = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=three_calls.environment())
     (told.stderr or stderr).close()
     said, _ = told.communicate(timeout=60)

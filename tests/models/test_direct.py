@@ -364,7 +364,9 @@ def test_a_connection_that_the_server_gives_up_at_that_moment_costs_no_call(
     asyncio.run(work())
 
 
-def test_connections_to_endpoints_that_nobody_asks_any_more_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_to_endpoints_that_nobody_asks_any_more_are_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def work() -> None:
         async with serving(said(framed(b"{}", "length", []))) as one, serving(said(b"")) as other:
             transport = DirectTransport("")

@@ -142,6 +142,19 @@ def test_an_endpoint_that_is_named_anew_is_asked_again():
         assert drive(run, server.url).text == "Hello."
 
 
+def test_a_spent_account_that_is_told_as_a_bad_request_is_parked():
+    with ScriptedServer([error(400, "Your credit balance is too low")]) as server:
+
+        async def run(backend):
+            asked = ChatRequest((Message(role="user", content="Hi"),), schema={"type": "object"})
+            with pytest.raises(QuotaError):
+                await asyncio.wait_for(backend.complete(asked), 10)
+            assert backend.pool.is_parked
+
+        drive(run, server.url)
+        assert len(server.requests) == 1
+
+
 # An endpoint that is down
 
 

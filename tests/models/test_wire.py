@@ -62,6 +62,8 @@ def test_what_the_server_said_is_shown_in_every_shape(body, said):
         (429, {"retry-after": "1"}, b'{"error": {"code": "insufficient_quota"}}', QuotaError),
         (402, {}, b"Payment Required", QuotaError),
         (403, {}, b"Your credit balance is too low", QuotaError),
+        (400, {}, b'{"error": {"message": "Your credit balance is too low"}}', QuotaError),
+        (400, {}, b'{"error": {"message": "No billing address in the schema"}}', PermanentError),
         (403, {}, b"Forbidden", PermanentError),
         # Providers speak of quota and of billing in ordinary rate limits too.
         (429, {"retry-after": "20"}, b"You exceeded your current quota, see billing", RateLimitError),
