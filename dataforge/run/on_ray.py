@@ -25,7 +25,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from dataforge.errors import DataForgeError, InputError, ProjectError, RunError
@@ -39,7 +38,6 @@ from dataforge.run.progress import Gauges, Progress
 from dataforge.run.quota import Demand, Limits, Quota
 from dataforge.run.shard import Seal, ShardJobs, shard_folder
 from dataforge.run.storage import LocalStorage, Storage, make_folder, open_storage, write_durably
-from dataforge.run.store import STORE_NAME
 from dataforge.run.worker import (
     Ended,
     Orders,
@@ -72,11 +70,6 @@ class RayRun(Run):
 
     driver: _Driver | None = None
 
-    @functools.cached_property
-    def reopened(self) -> set[int]:
-        """Shards that were whole before more rows were asked for: what is known of them is in the store."""
-        return set()
-
     async def _walk(self, listeners: Progress) -> None:
         _refuse_batches(self)
         _settle_environment()
@@ -105,10 +98,6 @@ class RayRun(Run):
             write_durably(path, secrets.token_hex(8).encode())
         return path.read_text()
 
-    def _reopen(self, number: int) -> None:
-        super()._reopen(number)
-        self.reopened.add(number)
-
     def accept(self, lease: Lease, seal: Seal, shared: Storage | None) -> None:
         """Commit a seal as a local run does; the files are brought from shared storage first where that is given."""
         folder = shard_folder(self.options.out, lease.shard)
@@ -126,15 +115,10 @@ class RayRun(Run):
 
     def hand_over(self, number: int, shared: Storage) -> None:
         """Share what the run directory holds of a shard, before a worker on another machine goes on with it."""
-        self._share(number, "journal", shard_folder(self.options.out, number) / JOURNAL_NAME, None, shared)
-        if number in self.reopened:
-            rows = range(number * self.shard_rows, (number + 1) * self.shard_rows)
-            self._share(number, "store", self.options.out / STORE_NAME, rows, shared)
-
-    def _share(self, number: int, name: str, source: Path, rows: range | None, shared: Storage) -> None:
+        journal = shard_folder(self.options.out, number) / JOURNAL_NAME
         segment = self.options.out / f"segment-{number}.sqlite"
-        if source.exists() and segments.export(source, segment, rows=rows) is not None:
-            shared.put(segment, f"{segment_folder(self.token, number)}{name}.sqlite")
+        if journal.exists() and segments.export(journal, segment) is not None:
+            shared.put(segment, f"{segment_folder(self.token, number)}journal.sqlite")
         segment.unlink(missing_ok=True)
 
     def bring_home(self, number: int, shared: Storage) -> None:
