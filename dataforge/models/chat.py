@@ -24,7 +24,7 @@ import orjson
 import tenacity
 
 from dataforge.errors import ModelError, ProjectError, QuotaError, RateLimitError, TransientError
-from dataforge.models import streamed, wire
+from dataforge.models import asking, streamed, wire
 from dataforge.models.binding import with_defaults
 from dataforge.models.client import ChatReply, ChatRequest, ModelSpec, Sampling
 from dataforge.models.limits import jitter_s
@@ -38,7 +38,6 @@ MAX_ATTEMPTS = 4
 _UNSAID_TOKENS = 1024  # taken for the length of an answer that has no bound
 _BYTES_A_TOKEN = 4
 _FORMATS_KEPT = 256
-_NEWER_FIELD = "max_completion_tokens"
 
 
 @dataclass(slots=True)
@@ -68,7 +67,7 @@ class ChatBackend:
         self._stream = bool(spec.options.get("stream", False))
         # What the model's servers turned out not to take; found out once, then left out.
         self._refuses_schema = False
-        self._tokens_field = "max_tokens"
+        self._tokens_field = asking.TOKENS_FIELD
         self._timeouts: dict[int | None, Timeouts] = {}
         self._formats: dict[int, tuple[Mapping[str, Any], orjson.Fragment]] = {}
 
@@ -129,10 +128,10 @@ class ChatBackend:
                 about_params = refused.status in {400, 422} and not wire.too_long(refused.body)
                 if (
                     about_params
-                    and self._tokens_field != _NEWER_FIELD
-                    and _NEWER_FIELD.encode() in refused.body
+                    and self._tokens_field != asking.NEWER_TOKENS_FIELD
+                    and asking.NEWER_TOKENS_FIELD.encode() in refused.body
                 ):
-                    self._tokens_field = _NEWER_FIELD
+                    self._tokens_field = asking.NEWER_TOKENS_FIELD
                 elif about_params and constrain:
                     constrain = False
                 else:
@@ -218,25 +217,8 @@ class ChatBackend:
         return made
 
     def _body(self, request: ChatRequest, constrain: bool) -> bytes:
-        sampling = request.sampling
-        body: dict[str, Any] = {
-            "model": self._spec.model,
-            "messages": [message.wire() for message in request.messages],
-        }
-        if sampling.temperature is not None:
-            body["temperature"] = sampling.temperature
-        if sampling.top_p is not None:
-            body["top_p"] = sampling.top_p
-        if sampling.max_tokens is not None:
-            body[self._tokens_field] = sampling.max_tokens
-        if sampling.stop:
-            body["stop"] = sampling.stop
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
-        if constrain and request.schema is not None:
-            body["response_format"] = self._response_format(request.schema)
-        if request.thinking != "auto":
-            body["chat_template_kwargs"] = {"enable_thinking": request.thinking == "on"}
+        format = self._response_format(request.schema) if constrain and request.schema is not None else None
+        body = asking.body(self._spec.model, request, tokens_field=self._tokens_field, format=format)
         if self._stream:
             body["stream"] = True
             body["stream_options"] = {"include_usage": True}
@@ -248,7 +230,8 @@ class ChatBackend:
         if known is None or known[0] is not schema:
             if len(self._formats) >= _FORMATS_KEPT:
                 self._formats.clear()
-            known = self._formats[id(schema)] = (schema, _response_format(schema))
+            written = orjson.Fragment(_as_json(asking.response_format(schema)))
+            known = self._formats[id(schema)] = (schema, written)
         return known[1]
 
 
@@ -347,21 +330,3 @@ def _as_json(body: dict[str, Any]) -> bytes:
     except TypeError:
         # Half a surrogate pair in a prompt, or a number beyond 64 bits in a schema.
         return json.dumps(body, default=lambda made: json.loads(orjson.dumps(made))).encode()
-
-
-def _response_format(schema: Mapping[str, Any]) -> orjson.Fragment:
-    answer = {"name": "answer", "schema": dict(schema), "strict": _is_strict(schema)}
-    return orjson.Fragment(_as_json({"type": "json_schema", "json_schema": answer}))
-
-
-def _is_strict(schema: Any) -> bool:
-    """Whether OpenAI's strict mode takes the schema: every object closed, with all its properties required."""
-    if isinstance(schema, list):
-        return all(map(_is_strict, schema))
-    if not isinstance(schema, dict):
-        return True
-    if schema.get("type") == "object":
-        closed = schema.get("additionalProperties") is False
-        if not closed or set(schema.get("required", ())) != set(schema.get("properties", {})):
-            return False
-    return all(map(_is_strict, schema.values()))

@@ -46,7 +46,7 @@ def server() -> Iterator[ModelServer]:
 
 
 def reasons(tmp_path: Path, server: ModelServer, out: str, text: str = PROGRAM) -> set[str]:
-    plan = compile_program(write_project(tmp_path, text, [{"text": "water is wet"}]))
+    plan = compile_program(write_project(tmp_path, text, [{"text": "water is wet, and so is rain"}]))
     go(plan, tmp_path / out, server)
     return {json.loads(r.reason or "{}")["code"] for r in read_rows(tmp_path / out, rejected=True)}
 
@@ -79,7 +79,7 @@ def test_r105_a_prompt_that_grows_too_large(
     tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(templates, "MAX_RENDERED_CHARS", 10)
+        patch.setattr(templates, "MAX_RENDERED_CHARS", 20)  # as long as the longest template
         assert reasons(tmp_path, server, "large") == {"R105"}
     assert reasons(tmp_path, server, "mended") == set()
 
@@ -108,7 +108,7 @@ def test_r099_a_precondition_that_fails_on_a_linked_edge_is_our_bug(
     text = PROGRAM.replace("gives Note\n", "gives Note\n  pre words(Doc.text) >= 2\n").replace(
         "from Doc ", "from Doc where words(Doc.text) >= 2 "
     )
-    plan = compile_program(write_project(tmp_path, text, [{"text": "water is wet"}]))
+    plan = compile_program(write_project(tmp_path, text, [{"text": "water is wet, and so is rain"}]))
     doc = plan.program.structs["Doc"].model(text="one")
 
     async def nobody(*_: object) -> None:

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataforge.errors import TransientError
-from dataforge.models import wire
+from dataforge.models import asking, wire
 from dataforge.models.client import ChatReply, ChatRequest
 
 CHAT = "/v1/chat/completions"
-NEWER_FIELD = "max_completion_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ def other_form(entry: Mapping[str, Any], request: ChatRequest, form: Form) -> Fo
     said = body(entry)
     if status not in {400, 422} or wire.too_long(said):
         return None
-    if not form.newer and NEWER_FIELD.encode() in said:
+    if not form.newer and asking.NEWER_TOKENS_FIELD.encode() in said:
         return Form(form.bare, newer=True)
     if not form.bare and request.schema is not None:
         return Form(bare=True, newer=form.newer)
@@ -109,33 +108,6 @@ def other_form(entry: Mapping[str, Any], request: ChatRequest, form: Form) -> Fo
 
 
 def _body(model: str, request: ChatRequest, form: Form) -> dict[str, Any]:
-    sampling = request.sampling
-    params: dict[str, Any] = {
-        "model": model,
-        "messages": [message.wire() for message in request.messages],
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        NEWER_FIELD if form.newer else "max_tokens": sampling.max_tokens,
-        "stop": list(sampling.stop) or None,
-        "seed": sampling.seed,
-    }
-    if request.schema is not None and not form.bare:
-        schema = dict(request.schema)
-        answer = {"name": "answer", "schema": schema, "strict": _is_strict(schema)}
-        params["response_format"] = {"type": "json_schema", "json_schema": answer}
-    if request.thinking != "auto":
-        params["chat_template_kwargs"] = {"enable_thinking": request.thinking == "on"}
-    return {key: value for key, value in params.items() if value is not None}
-
-
-def _is_strict(schema: Any) -> bool:
-    """Whether OpenAI's strict mode takes the schema: every object closed, with all its properties required."""
-    if isinstance(schema, list | tuple):
-        return all(map(_is_strict, schema))
-    if not isinstance(schema, Mapping):
-        return True
-    if schema.get("type") == "object":
-        closed = schema.get("additionalProperties") is False
-        if not closed or set(schema.get("required", ())) != set(schema.get("properties", {})):
-            return False
-    return all(map(_is_strict, schema.values()))
+    format = asking.response_format(request.schema) if request.schema is not None and not form.bare else None
+    field = asking.NEWER_TOKENS_FIELD if form.newer else asking.TOKENS_FIELD
+    return asking.body(model, request, tokens_field=field, format=format)
