@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from dataforge.plan.artifact import compile_program
 from tests.e2e.test_run import recheck
 
 ROOT = Path(__file__).parent.parent.parent
+ROWS = 12
 
 
 def quickstart(out: Path, rows: int) -> list[str]:
@@ -24,15 +26,22 @@ def quickstart(out: Path, rows: int) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A corpus of a few rows, and what the run said of it. Which answers are good enough differs a little by machine."""
+    out = tmp_path_factory.mktemp("quickstart") / "out"
+    done = subprocess.run(quickstart(out, ROWS), capture_output=True, check=True)
+    return out, json.loads(done.stdout)
+
+
 @pytest.mark.embedded
-def test_quickstart_makes_a_corpus_that_keeps_its_contracts(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    command = quickstart(out, 8)
-    first = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    assert first["attempted"] == 8 == first["kept"] + first["rejected"]
+def test_quickstart_makes_a_corpus_that_keeps_its_contracts(made: tuple[Path, dict[str, Any]]) -> None:
+    out, first = made
+    assert first["attempted"] == ROWS == first["kept"] + first["rejected"]
     assert first["kept"] >= 1
-    again = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    assert (again["calls"], again["resumed"], again["kept"]) == (0, 8, first["kept"])
+    done = subprocess.run(quickstart(out, ROWS), capture_output=True, check=True)
+    again = json.loads(done.stdout)
+    assert (again["calls"], again["resumed"], again["kept"]) == (0, ROWS, first["kept"])
 
     plan = compile_program(ROOT / "graphs" / "quickstart.forge")
     rows = list(read_rows(out))
@@ -48,19 +57,19 @@ def test_quickstart_makes_a_corpus_that_keeps_its_contracts(tmp_path: Path) -> N
 
 
 @pytest.mark.embedded
-def test_load_dataset_reads_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_dataset_reads_the_corpus(
+    made: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
-    out = tmp_path / "out"
-    command = quickstart(out, 4)
-    made = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    out, told = made
     loaded = datasets.load_dataset(
         "parquet",
         data_files=str(out / "data" / "*.parquet"),
         split="train",
         cache_dir=str(tmp_path / "cache"),
     )
-    assert loaded.num_rows == made["samples"]
+    assert loaded.num_rows == told["samples"]
     assert {"messages", "state", "verdicts", "path"} <= set(loaded.column_names)
     assert set(loaded[0]["messages"][0]) >= {"role", "content", "train"}
