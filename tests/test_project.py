@@ -94,7 +94,7 @@ def test_an_unknown_key_gets_its_line_and_the_nearest_name(tmp_path):
 
 
 def test_every_mistake_is_told_at_once_in_order(tmp_path):
-    write(tmp_path, "[models.a]\ntemperature = 'hot'\nmodle = 'm'\n[project]\nname = 3\n[colour]\n")
+    write(tmp_path, "[models.a]\ntemperature = 'hot'\nmodell = 'm'\n[project]\nname = 3\n[colour]\n")
     message = complaint(tmp_path).message
     assert [f"line {n}" in message for n in (2, 3, 5, 6)] == [True] * 4
     assert "did you mean `model`?" in message

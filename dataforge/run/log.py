@@ -117,7 +117,9 @@ class _Lines(logging.Formatter):
         self._blot = blot
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {key: self._plain(value) for key, value in vars(record).items() if key not in _OWN}
+        # Other libraries mark every record with attributes of their own, by a record factory: Ray does.
+        told = {k: v for k, v in vars(record).items() if k not in _OWN and not k.startswith("_")}
+        fields = {key: self._plain(value) for key, value in told.items()}
         if record.exc_info and record.exc_info[0] is not None:
             # Its type and place, not its message: that may quote an answer.
             fields["exception"] = record.exc_info[0].__qualname__

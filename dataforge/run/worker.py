@@ -422,7 +422,9 @@ class _Ear(Progress):
 
         class Handler(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
-                told = {k: v for k, v in record.__dict__.items() if k not in _OWN_FIELDS}
+                told = {
+                    k: v for k, v in record.__dict__.items() if k not in _OWN_FIELDS and not k.startswith("_")
+                }
                 about = {"name": record.name, "levelno": record.levelno, "levelname": record.levelname}
                 ear.logs.append({**told, **about, "msg": record.getMessage(), "created": record.created})
 
