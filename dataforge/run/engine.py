@@ -138,9 +138,8 @@ class Engine:
         while not self.stop.is_set():  # rows that a stop cuts short stay under way
             for shard in [s for s in opened if s in ending and ending[s].done()]:
                 opened.remove(shard)
-                ending.pop(
-                    shard
-                ).exception()  # looked at, so that asyncio does not complain: it is `_failure` already
+                # Looked at, so that asyncio does not complain: it is `_failure` already.
+                ending.pop(shard).exception()
             if len(opened) < MAX_OPEN_SHARDS or sum(shard.under_way for shard in opened) < self.width:
                 return
             await asyncio.sleep(0.05)

@@ -25,7 +25,7 @@ from dataforge.models import connect
 from dataforge.models.client import Backend, ModelSpec
 from dataforge.plan.artifact import Plan
 from dataforge.run import database, segments
-from dataforge.run.endpoints import follow
+from dataforge.run.endpoints import RUN_LOCK, follow
 from dataforge.run.engine import Engine, rows_at_once
 from dataforge.run.jobs import Filter, Job, jobs, nothing_fits, seed_files
 from dataforge.run.journal import JOURNAL_NAME, LOCK_NAME, check_header
@@ -44,7 +44,6 @@ from dataforge.run.walker import Walker
 logger = logging.getLogger("dataforge.run")
 
 RUN_NAME = "run.json"
-RUN_LOCK = "run.lock"
 STATE = "state"
 
 MAX_COUNTED_BYTES = 64 * 1024 * 1024
@@ -121,9 +120,8 @@ class Run:
             SeedError: R017 where no seed fits, before anything is written.
         """
         out = self.options.out
-        reuse = Reuse(
-            self.options.reuse
-        )  # before anything is written, so that a wrong path leaves nothing behind
+        # Before anything is written, so that a wrong path leaves nothing behind.
+        reuse = Reuse(self.options.reuse)
         if not (out / RUN_NAME).exists():
             self._see_a_seed()
         with database.refusing(out, opening=True):
@@ -210,9 +208,8 @@ class Run:
             self.is_done = summary.stopped is None
             logger.info("%s", self.stop.reason or "the run is done", extra={"event": "run_ended"})
         if not summary.failed and not summary.parked:
-            shutil.rmtree(
-                self.options.out / STATE, ignore_errors=True
-            )  # there is no further start to go on with it
+            # There is no further start to go on with it.
+            shutil.rmtree(self.options.out / STATE, ignore_errors=True)
         return summary
 
     async def _walk(self, listeners: Progress) -> None:
@@ -251,9 +248,7 @@ class Run:
         """The shards that have something left to do, in order. Counts every row on its way."""
         rows = jobs(self.files, self.base, self.options, self.filter)
         for number, of_shard in itertools.groupby(rows, lambda job: job.row // self.shard_rows):
-            await asyncio.sleep(
-                0
-            )  # so that a Ctrl-C is heard while thousands of whole shards are passed over
+            await asyncio.sleep(0)  # a Ctrl-C is heard while thousands of whole shards are passed over
             if self.stop.is_set():
                 return
             self.seen.add(number)
