@@ -26,9 +26,9 @@ import tenacity
 from dataforge.errors import ModelError, ProjectError, QuotaError, RateLimitError, TransientError
 from dataforge.models import asking, streamed, wire
 from dataforge.models.binding import with_defaults
-from dataforge.models.client import ChatReply, ChatRequest, ModelSpec, Sampling
+from dataforge.models.client import NO_ENDPOINT, ChatReply, ChatRequest, ModelSpec, Sampling
 from dataforge.models.limits import jitter_s
-from dataforge.models.pool import NO_ENDPOINT, Ask, Endpoint, Pool
+from dataforge.models.pool import Ask, Endpoint, Pool
 from dataforge.models.transport import Answer, Timeouts, Transport
 from schemas.chat import Message
 

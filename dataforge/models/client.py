@@ -14,9 +14,13 @@ from typing import Any, Literal, Protocol
 
 import orjson
 
+from dataforge.errors import ModelError
 from schemas.chat import Message, Thinking
 
 Kind = Literal["generator", "judge"]
+
+NO_ENDPOINT = ModelError.default_code
+"""Code of the error of a call that waited in vain for any endpoint of its model to be up: the call itself is as it was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,7 @@ from dataforge.models.addresses import check_host
 from dataforge.models.chat import ChatBackend, api_key
 from dataforge.models.client import Backend, ModelSpec
 from dataforge.models.pool import Settings, shared_pool
-from dataforge.models.transport import Answer, Timeouts, proxy_for
-
-_MAX_ERROR_BYTES = 64 * 1024
+from dataforge.models.transport import MAX_ERROR_BYTES, Answer, Timeouts, proxy_for
 
 
 def connect(spec: ModelSpec) -> Backend:
@@ -142,9 +140,9 @@ async def _stop_at_failure(response: Any) -> None:
     body = bytearray()
     async for piece in response.aiter_bytes():
         body += piece
-        if len(body) > _MAX_ERROR_BYTES:
+        if len(body) > MAX_ERROR_BYTES:
             break
-    raise _FailedError(Answer(response.status_code, response.headers, bytes(body[:_MAX_ERROR_BYTES]), 0.0))
+    raise _FailedError(Answer(response.status_code, response.headers, bytes(body[:MAX_ERROR_BYTES]), 0.0))
 
 
 async def _read(endpoint: wire.Endpoint, response: Any, started: float, cap_bytes: int) -> Answer:

@@ -26,14 +26,12 @@ from weakref import WeakValueDictionary
 from dataforge.errors import ModelError, ProjectError, QuotaError, TransientError
 from dataforge.models import wire
 from dataforge.models.addresses import check_host
-from dataforge.models.client import ModelSpec
+from dataforge.models.client import NO_ENDPOINT, ModelSpec
 from dataforge.models.limits import Breaker, Bucket, Concurrency, Pause, RetryBudget, shared_pause
 from dataforge.project import http_url
 
 log = logging.getLogger("dataforge.models")
 
-NO_ENDPOINT = "R005"
-"""Code of the error for calls that no endpoint was up for."""
 _PREFIX_BYTES = 1024
 _OVERLOAD = 1.25
 _FOREVER = float("inf")

@@ -33,7 +33,7 @@ from dataforge.run.models import Models, bind_models
 from dataforge.run.observe import observed
 from dataforge.run.options import RunOptions, RunSummary
 from dataforge.run.progress import Gauges, Progress
-from dataforge.run.shard import SEAL_NAME, OpenShard, Seal, ShardJobs, shard_folder
+from dataforge.run.shard import SEAL_NAME, OpenShard, Seal, ShardJobs, journal_header, shard_folder
 from dataforge.run.statistics import Statistics
 from dataforge.run.stop import Purse, Stop
 from dataforge.run.storage import sync_folder, write_durably
@@ -231,13 +231,12 @@ class Run:
 
     def _look(self) -> Gauges:
         """How the run stands, for those who watch it."""
-        backends = self.models.backends() if self.models is not None else {}
-        pools = {name: getattr(backend, "pool", None) for name, backend in backends.items()}
+        pools = self.models.pools() if self.models is not None else {}
         return Gauges(
             in_flight=self.models.in_flight if self.models is not None else 0,
             shards=-(-self.total // self.shard_rows),
             shards_whole=len(self.whole),
-            endpoints={name: pool.status() for name, pool in pools.items() if pool is not None},
+            endpoints={name: pool.status() for name, pool in pools.items()},
             state="done" if self.is_done else "stopping" if self.stop.is_set() else "running",
             why=self.stop.reason or "",
         )
@@ -281,7 +280,7 @@ class Run:
         segment = folder / "segment.sqlite"
         rows = range(number * self.shard_rows, (number + 1) * self.shard_rows)
         if segments.export(self.store.path, segment, rows=rows) is not None:
-            segments.load(segment, folder, {"run": self.id, "shard": str(number)})
+            segments.load(segment, folder, journal_header(self.id, number))
         segment.unlink()
         (folder / SEAL_NAME).unlink()
         sync_folder(folder)  # were the seal back after a power cut, the journal would go

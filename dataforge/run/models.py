@@ -203,11 +203,12 @@ class Models:
     @property
     def is_crowded(self) -> bool:
         """Whether some model has more calls waiting for a place in flight than keep its places filled."""
-        for backend in self.backends().values():
-            pool = getattr(backend, "pool", None)
-            if pool is not None and pool.waiting > 2 + pool.in_flight // 8:
-                return True
-        return False
+        return any(pool.waiting > 2 + pool.in_flight // 8 for pool in self.pools().values())
+
+    def pools(self) -> dict[str, Any]:
+        """The endpoints of each model that is connected and has a pool of them, by its logical name."""
+        found = {name: getattr(backend, "pool", None) for name, backend in self.backends().items()}
+        return {name: pool for name, pool in found.items() if pool is not None}
 
     def backends(self) -> dict[str, Backend]:
         """The backends that are connected, by the logical name of their model."""

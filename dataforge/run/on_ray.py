@@ -36,7 +36,7 @@ from dataforge.run.leases import Lease, Leases
 from dataforge.run.local import STATE, Run
 from dataforge.run.progress import Gauges, Progress
 from dataforge.run.quota import Demand, Limits, Quota
-from dataforge.run.shard import Seal, ShardJobs, shard_folder
+from dataforge.run.shard import Seal, ShardJobs, journal_header, shard_folder
 from dataforge.run.storage import LocalStorage, Storage, make_folder, open_storage, write_durably
 from dataforge.run.worker import (
     Ended,
@@ -127,7 +127,7 @@ class RayRun(Run):
         segment = self.options.out / f"segment-{number}.sqlite"
         for name in shared.names(segment_folder(self.token, number)):
             shared.get(name, segment)
-            segments.load(segment, folder, {"run": self.id, "shard": str(number)})
+            segments.load(segment, folder, journal_header(self.id, number))
             segment.unlink()
 
 

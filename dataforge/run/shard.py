@@ -30,6 +30,11 @@ def shard_folder(out: Path, number: int) -> Path:
     return out / SHARDS / f"{number:05d}"
 
 
+def journal_header(run: str, number: int) -> dict[str, str]:
+    """What the journal of a shard belongs to, so that no other run's or shard's is taken for it."""
+    return {"run": run, "shard": str(number)}
+
+
 @dataclass(frozen=True)
 class ShardJobs:
     """A shard's work: its jobs, in row order, and the folder for its journal and its files."""
@@ -97,11 +102,10 @@ class OpenShard:
         self.number = number
         self.folder = folder
         self.run = run
-        self.journal = Journal.open(folder, {"run": run, "shard": str(number)})
+        self.journal = Journal.open(folder, journal_header(run, number))
         self.ended: dict[int, Status] = self.journal.finished()
         self.first = -1
         self.count = 0
-        self.resumed = 0
         self.under_way = 0
         self.handed_out = False
         """Whether all its rows were given to workers, so that it ends when they have ended."""
@@ -111,7 +115,6 @@ class OpenShard:
         self.first = job.row if self.first < 0 else self.first
         self.count += 1
         done = self.ended.get(job.row, "failed") != "failed"
-        self.resumed += done
         self.under_way += not done
         return not done
 

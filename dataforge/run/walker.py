@@ -10,7 +10,7 @@ from dataforge.actions.context import Rejected, RowContext
 from dataforge.domain import actions as a
 from dataforge.domain.measures import TokenCounter
 from dataforge.errors import FunctionFailed, ModelError, QuotaError
-from dataforge.models.client import ChatReply, ChatRequest, ModelSpec
+from dataforge.models.client import NO_ENDPOINT, ChatReply, ChatRequest, ModelSpec
 from dataforge.plan.artifact import Plan
 from dataforge.plan.walk import row_random
 from dataforge.run.jobs import Job
@@ -18,9 +18,6 @@ from dataforge.run.journal import Outcome, Purpose
 from dataforge.run.row import Router
 from dataforge.run.samples import Samples
 from schemas.corpus import Reason, Row
-
-NO_ENDPOINT = ModelError.default_code
-"""No endpoint of the model has been up for longer than a call waits."""
 
 RowCaller = Callable[[int, a.Model, ChatRequest, str, Purpose], Awaitable[ChatReply]]
 """The way to models for one row: (row, model, request, node, purpose) → reply."""

@@ -38,7 +38,7 @@ from dataforge.run.leases import Lease
 from dataforge.run.models import Models
 from dataforge.run.progress import CallEvent, Progress
 from dataforge.run.quota import SLICE_S, Demand, Limits
-from dataforge.run.shard import OpenShard, Seal, ShardJobs, shard_folder
+from dataforge.run.shard import OpenShard, Seal, ShardJobs, journal_header, shard_folder
 from dataforge.run.stop import Stop
 from dataforge.run.storage import Storage, open_storage
 from dataforge.run.store import CallStore, Reuse
@@ -289,7 +289,7 @@ class Worker:
 
     def _prepare(self, number: int, folder: Path) -> None:
         """See that the shard's journal is free, and that it has what others shared of it."""
-        header = {"run": self.task.run, "shard": str(number)}
+        header = journal_header(self.task.run, number)
         with Journal.open(folder, header):
             pass
         for name in self.shared.names(segment_folder(self.task.token, number)):
@@ -300,15 +300,12 @@ class Worker:
 
     async def _ended(self, shard: OpenShard) -> None:
         held = self._held[shard.number]
-        beyond = 0
-        if shard.handed_out:
-            beyond = sum(row >= shard.first + shard.count for row in shard.ended)
         seal = await asyncio.to_thread(shard.seal) if shard.is_whole else None
         async with held.exporting:
             if not self.is_home:
                 await asyncio.to_thread(self._upload, held, seal)
             del self._held[shard.number]
-        held.ended.set_result(Ended(seal, beyond))
+        held.ended.set_result(Ended(seal, shard.beyond))
 
     def _upload(self, held: _Held, seal: Seal | None) -> None:
         """Share the files of a whole shard, or the last records of another one, and forget them here."""

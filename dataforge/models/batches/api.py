@@ -20,12 +20,11 @@ import tenacity
 from dataforge.errors import PermanentError, RateLimitError, TransientError
 from dataforge.models import wire
 from dataforge.models.batches.lines import CHAT
-from dataforge.models.transport import checked_socket, proxy_for
+from dataforge.models.transport import MAX_ERROR_BYTES, checked_socket, proxy_for
 
 MAX_ATTEMPTS = 4
 MARKER = "dataforge_batch"
 _MAX_WAIT_S = 60.0
-_MAX_ERROR_BYTES = 64 * 1024
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _MAX_LINE_BYTES = 16 * 1024 * 1024
 _CONTROL_S = 120.0
@@ -222,7 +221,7 @@ class BatchApi:
             ) as response:
                 if not 200 <= response.status < 300:
                     raise self._refusal(
-                        response.status, response.headers, await _read(response, _MAX_ERROR_BYTES)
+                        response.status, response.headers, await _read(response, MAX_ERROR_BYTES)
                     )
                 yield response
         except aiohttp.ConnectionTimeoutError as error:
