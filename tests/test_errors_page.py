@@ -15,6 +15,8 @@ from dataforge.plan import link
 from dataforge.plan.artifact import compile_program
 from dataforge.project import load_models_file, load_project
 from dataforge.seeds import expand, read_seeds
+from trainer.config import load as load_training
+from trainer.conversations import Conversations
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
@@ -68,11 +70,12 @@ def diagnose(project: Path, section: Section, text: str) -> tuple[Diagnostic, ..
 
 
 def codes_in_sources(letter: str) -> set[str]:
-    text = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "dataforge").rglob("*.py"))
+    sources = [path for part in ("dataforge", "trainer") for path in (ROOT / part).rglob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     return set(re.findall(rf'"({letter}\d{{3}})"', text)) - {"F000", "R000"}
 
 
-@pytest.mark.parametrize("letter", ["F", "R"])
+@pytest.mark.parametrize("letter", ["F", "R", "T"])
 def test_every_code_has_a_section_and_every_section_a_code(letter: str) -> None:
     assert codes_in_sources(letter) == {code for code in SECTIONS if code[0] == letter}
 
@@ -145,12 +148,22 @@ REAL_FILES: list[tuple[str, str, bytes, bytes]] = [
     ("R014", "seeds/x.txt", b"\n\n", b"x\n"),
     ("R015", "seeds/x.parquet", b"PAR1 not really", b""),
     ("R015", "seeds/x.jsonl.gz", b"\x1f\x8b\x08 not really", b""),
+    ("T001", "train.toml", b"[optimiser]\n", b"[optimizer]\n"),
+    ("T001", "train.toml", b"[optimizer]\nlr = \"1e-5\"\n", b"[optimizer]\nlr = 1e-5\n"),
+    ("T001", "train.toml", b"[train]\nrows = 0\n", b"[train]\nrows = 1\n"),
+    ("T002", "chat.jsonl", b'{"text": "?"}\n', b'{"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]}\n'),
     ("R016", "seeds/x.csv", b"text,kind\na\n", b"text,kind\na,b\n"),
 ]  # fmt: skip
 
 
 def use(project: Path, name: str) -> None:
-    """What a run does with the file before it asks any model."""
+    """What a run, or training, does with the file before any model is asked or loaded."""
+    if name == "train.toml":
+        load_training(file=project / name)
+        return
+    if name == "chat.jsonl":
+        list(Conversations([str(project / name)], ["final"]))
+        return
     if name.startswith("seeds/"):
         list(read_seeds(expand([name], project), base=project))
         return

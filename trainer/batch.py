@@ -7,13 +7,14 @@ dimension, so nothing is padded unless a compiled kernel asks for a fixed length
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.data import Row
+from dataforge.errors import InputError
+from trainer.packed import Row
 from trainer.samples import IGNORED
 
 
@@ -57,15 +58,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        documents = Documents(
-            self.documents.lengths,
-            self.documents.bounds.to(device, non_blocking=True),
-            self.documents.longest,
+        tokens, positions, targets, kinds, bounds = (
+            tensor.to(device, non_blocking=True)
+            for tensor in (self.tokens, self.positions, self.targets, self.kinds, self.documents.bounds)
         )
-        moved = (
-            t.to(device, non_blocking=True) for t in (self.tokens, self.positions, self.targets, self.kinds)
-        )
-        tokens, positions, targets, kinds = moved
+        documents = replace(self.documents, bounds=bounds)
         return Batch(tokens, positions, targets, kinds, documents, self.trained, self.padding)
 
 
@@ -76,11 +73,28 @@ def collate(rows: Sequence[Row], *, fixed: int = 0, pad_token: int = 0) -> Batch
         rows: of a packed set.
         fixed: pad the batch to this many tokens, for kernels that are compiled for one length; 0 leaves it as it is.
         pad_token: what to pad with.
+
+    Raises:
+        InputError: the rows are longer than `fixed`, do not add up, or train a document's first token, which nothing of
+            it could predict (T007).
     """
     tokens = np.concatenate([row.tokens for row in rows]).astype(np.int64)
     trained = np.concatenate([row.trained for row in rows])
     lengths = np.concatenate([row.lengths for row in rows]).astype(np.int64)
     kinds = np.repeat(np.concatenate([row.kinds for row in rows]).astype(np.int64), lengths)
+    firsts = np.cumsum(lengths) - lengths
+    if len(kinds) != len(tokens) or trained[firsts].any():
+        raise InputError(
+            "a packed row is damaged: its documents do not add up to its tokens, or one trains its first token",
+            code="T007",
+            help="pack the data anew",
+        )
+    if fixed and len(tokens) > fixed:
+        raise InputError(
+            f"packed rows of {len(tokens)} tokens do not fit a batch of {fixed}",
+            code="T007",
+            help="set data.context as it was when the data was packed",
+        )
     # The first token of a document is never trained, so the shift never lets one document predict the next.
     targets = np.full(len(tokens), IGNORED, np.int64)
     targets[:-1] = np.where(trained[1:], tokens[1:], IGNORED)

@@ -6,8 +6,19 @@ both. A run writes the tree that came out to `config.toml`, which is a configura
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from dataforge.errors import InputError
+from dataforge.project import nearest
+
+PRESETS = Path(__file__).parent / "presets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,3 +183,238 @@ class Config:
     mesh: MeshConfig = field(default_factory=MeshConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     log: LogConfig = field(default_factory=LogConfig)
+
+
+_SECTIONS: dict[str, type[Any]] = {f.name: get_type_hints(Config)[f.name] for f in fields(Config)}
+_TYPES: dict[str, Any] = {
+    f"{name}.{key}": annotation
+    for name, section in _SECTIONS.items()
+    for key, annotation in get_type_hints(section).items()
+}
+"""`optimizer.lr` → float: every key there is."""
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "data.context": (2, 2**24),
+    "data.window": (0, math.inf),
+    "data.seed": (0, 2**63 - 1),
+    "optimizer.lr": (0, 10),
+    "optimizer.min_lr": (0, 1),
+    "optimizer.warmup_steps": (0, math.inf),
+    "optimizer.beta1": (0, 0.999999),
+    "optimizer.beta2": (0, 0.999999),
+    "optimizer.eps": (1e-20, 1),
+    "optimizer.weight_decay": (0, 10),
+    "optimizer.clip": (0, math.inf),
+    "train.steps": (0, math.inf),
+    "train.epochs": (1, math.inf),
+    "train.rows": (1, math.inf),
+    "train.micro_rows": (1, math.inf),
+    "train.loss_chunk": (1, math.inf),
+    "train.threads": (0, 4096),
+    "train.seed": (0, 2**63 - 1),
+    "mesh.replicas": (1, math.inf),
+    "mesh.shards": (0, math.inf),
+    "mesh.tensor": (1, math.inf),
+    "checkpoint.every": (0, math.inf),
+    "checkpoint.keep": (1, math.inf),
+}
+"""Least and largest value of every number, both allowed."""
+
+_MATHEMATICS = (
+    *("model.path", "model.revision", "model.weights", "data.seed"),
+    *(key for key in _TYPES if key.startswith("optimizer.")),
+    *("train.steps", "train.epochs", "train.rows", "train.precision", "train.fp8", "train.seed"),
+)
+
+
+def presets() -> tuple[str, ...]:
+    """Names of the configurations that ship: the files in `presets/`."""
+    return tuple(sorted(file.stem for file in PRESETS.glob("*.toml")))
+
+
+def load(preset: str | None = None, file: Path | None = None, sets: Sequence[str] = ()) -> Config:
+    """A configuration: a preset (or the defaults), a file over it, single values over both.
+
+    Args:
+        preset: one of `presets()`.
+        file: a TOML file with any of the tables and keys of `Config`.
+        sets: `table.key=value` each, the value as TOML writes it. Quotes around a string may be left out.
+
+    Raises:
+        InputError: T001: something unknown, of the wrong type, out of range, or at odds with something else.
+    """
+    values: dict[str, Any] = {}
+    if preset is not None:
+        if preset not in presets():
+            raise _wrong(f"there is no preset `{preset}`", _meant(preset, presets()))
+        values |= _flat(_parse(PRESETS / f"{preset}.toml"), f"preset {preset}")
+    if file is not None:
+        values |= _flat(_parse(file), str(file))
+    for text in sets:
+        values |= _assignment(text)
+    config = Config(
+        **{
+            name: section(**{k: values[f"{name}.{k}"] for k in _keys(section) if f"{name}.{k}" in values})
+            for name, section in _SECTIONS.items()
+        }
+    )
+    _check_together(config)
+    return config
+
+
+def flat(config: Config) -> dict[str, Any]:
+    """Every key with its value, as `optimizer.lr` → 1e-5."""
+    return {key: getattr(getattr(config, key.split(".")[0]), key.split(".")[1]) for key in _TYPES}
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as a file that `load` reads to the same tree."""
+    values = flat(config)
+    tables = (
+        f"[{name}]\n" + "".join(f"{key} = {_toml(values[f'{name}.{key}'])}\n" for key in _keys(section))
+        for name, section in _SECTIONS.items()
+    )
+    return "\n".join(tables)
+
+
+def mathematics(config: Config) -> dict[str, Any]:
+    """The keys that decide, with the packed set, which weights come out, up to float error.
+
+    A checkpoint goes on under a configuration that agrees in these. The others move files, figures and processes, cut
+    the same batch otherwise, or enter the digest of the packed set (tokenizer, template and everything of `data`).
+    """
+    values = flat(config)
+    return {key: values[key] for key in _MATHEMATICS}
+
+
+def digest(config: Config) -> str:
+    """A hash of `mathematics`, 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(mathematics(config), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _keys(section: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(section))
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_bytes().decode())
+    except OSError as error:
+        raise _wrong(
+            f"{file}: cannot be read: {error.strerror or error}",
+            "check that the path is right and that you may read the file",
+        ) from error
+    except ValueError as error:
+        raise _wrong(f"{file}: is no TOML: {error}", "docs/training.md shows a whole file") from error
+
+
+def _flat(document: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The values of a document by dotted key, each known and of its type."""
+    values = {}
+    for name, table in document.items():
+        if name not in _SECTIONS:
+            raise _wrong(f"{source}: there is no table [{name}]", _meant(name, tuple(_SECTIONS)))
+        if not isinstance(table, dict):
+            raise _wrong(f"{source}: `{name}` must be a table", f"write it as [{name}], its keys below it")
+        for key, value in table.items():
+            values[f"{name}.{key}"] = _typed(f"{name}.{key}", value, source)
+    return values
+
+
+def _assignment(text: str) -> dict[str, Any]:
+    """The key and value of one `--set`."""
+    key, equals, raw = text.partition("=")
+    key, raw = key.strip(), raw.strip()
+    if not equals:
+        raise _wrong(
+            f"--set {text}: there is no `=` in it", "write table.key=value, such as --set optimizer.lr=1e-5"
+        )
+    _check_key(key, "--set")
+    try:
+        document = tomllib.loads(f"value = {raw}")
+    except tomllib.TOMLDecodeError:
+        document = {}
+    # A line break in it would begin another key.
+    value = document["value"] if len(document) == 1 else raw
+    wants_text = _TYPES[key] is str or get_origin(_TYPES[key]) is Literal
+    if wants_text and not isinstance(value, str):
+        value = raw
+    if get_origin(_TYPES[key]) is tuple and not isinstance(value, list):
+        value = [value if isinstance(value, str) else raw]
+    return {key: _typed(key, value, "--set")}
+
+
+def _check_key(key: str, source: str) -> None:
+    if key in _TYPES:
+        return
+    leaf = key.rpartition(".")[2]
+    elsewhere = [known for known in _TYPES if known.endswith(f".{leaf}")]
+    name = key.partition(".")[0]
+    near = tuple(known for known in _TYPES if known.startswith(f"{name}.")) or tuple(_TYPES)
+    help = f"did you mean `{elsewhere[0]}`?" if elsewhere else _meant(key, near)
+    raise _wrong(f"{source}: there is no key `{key}`", help)
+
+
+def _typed(key: str, value: Any, source: str) -> Any:
+    """The value as its field takes it: known key, right type, within bounds."""
+    _check_key(key, source)
+    wanted = _TYPES[key]
+    if get_origin(wanted) is tuple:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise _wrong(f"{source}: `{key}` must be a list of strings, not {value!r}", f'as {key} = ["…", "…"]')
+    if get_origin(wanted) is Literal:
+        choices = get_args(wanted)
+        if value in choices:
+            return value
+        listed = ", ".join(choices)
+        raise _wrong(f"{source}: `{key}` must be one of {listed}, not {value!r}", _meant(str(value), choices))
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        raise _wrong(
+            f"{source}: `{key}` must be {_WORDS[wanted]}, not {value!r}", "docs/training.md lists every key"
+        )
+    if key in _BOUNDS:
+        least, most = _BOUNDS[key]
+        if not (least <= value <= most and math.isfinite(value)):
+            until = f"from {least:g} to {most:g}" if math.isfinite(most) else f"{least:g} or more"
+            raise _wrong(
+                f"{source}: `{key}` must be {until}, not {value!r}", "docs/training.md lists every key"
+            )
+    return value
+
+
+def _check_together(config: Config) -> None:
+    """Refuse values that are each right, and cannot be had together."""
+    step = config.train
+    if step.micro_rows > step.rows:
+        raise _wrong(
+            f"`train.micro_rows` ({step.micro_rows}) is more than the whole batch, `train.rows` ({step.rows})",
+            "micro_rows is the part of the batch that one process computes at once",
+        )
+    if step.fp8 != "none" and step.precision == "fp32":
+        raise _wrong(
+            f'`train.fp8 = "{step.fp8}"` cannot be had with `train.precision = "fp32"`',
+            "its matrix products start from bf16: set train.precision to autocast or bf16",
+        )
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it. A JSON string is a TOML string, but for DEL, which TOML wants escaped."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    near = nearest(word, list(known))
+    return f"did you mean `{near}`?" if near else f"there are {', '.join(known)}"
+
+
+def _wrong(message: str, help: str) -> InputError:
+    return InputError(message, code="T001", help=help)

@@ -1,10 +1,11 @@
-"""`dataforge serve`: a model as an OpenAI-compatible endpoint: the embedded ones, or any that SGLang runs on a GPU."""
+"""`dataforge serve`: a model as an OpenAI-compatible endpoint: embedded, trained here, or any that SGLang runs on a GPU."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -23,7 +24,8 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     model: str = typer.Argument(
-        ..., help="`embedded`, or a model that SGLang can load: a folder, or a name at Hugging Face."
+        ...,
+        help="`embedded`, a GGUF file or a folder with one, or what SGLang can load: a folder, or a name at Hugging Face.",
     ),
     engine_args: list[str] = typer.Argument(None, help="Further arguments for SGLang, after `--`."),
     host: str = typer.Option("127.0.0.1", help="Address to listen on; the loopback device by default."),
@@ -39,9 +41,11 @@ def serve(
     start_timeout_s: float = typer.Option(1800.0, min=1, help="SGLang: seconds that loading may take."),
     as_json: bool = typer.Option(False, "--json", help="Print the address as a line of JSON."),
 ) -> None:
-    """Serve a model as an OpenAI-compatible endpoint: the embedded ones anywhere, others by SGLang on a GPU.
+    """Serve a model as an OpenAI-compatible endpoint: embedded ones and GGUF files anywhere, others by SGLang on a GPU.
 
     Example: `dataforge serve embedded --port 8000`
+
+    Example: `dataforge serve out/tuned`
 
     Example: `dataforge serve Qwen/Qwen3-8B --tensor-parallel 2 --reasoning-parser qwen3 -- --mem-fraction-static 0.85`
 
@@ -53,14 +57,21 @@ def serve(
         say(
             f"warning: {host} can be reached by others, who need no key; --api-key-env asks for one", err=True
         )
+    from dataforge.models.weights import gguf_file
+
     try:
         if model == "embedded":
-            _serve_embedded(host, port, api_key_env, as_json)
+            _serve_here(None, host, port, api_key_env, as_json)
+        elif (file := gguf_file(Path(model))) is not None:
+            _serve_here(
+                (Path(model).resolve().name.removesuffix(".gguf"), file), host, port, api_key_env, as_json
+            )
         else:
             from dataforge.models.launch import Launch
 
+            trained = Path(model) / "model"  # of a folder that `dataforge train` wrote
             launch = Launch(
-                model,
+                str(trained) if (trained / "config.json").is_file() else model,
                 tensor_parallel=tensor_parallel,
                 context_length=context_length,
                 reasoning_parser=reasoning_parser,
@@ -76,11 +87,15 @@ def serve(
             say("stopped")
 
 
-def _serve_embedded(host: str, port: int, api_key_env: str | None, as_json: bool) -> None:
+def _serve_here(
+    named: tuple[str, Path] | None, host: str, port: int, api_key_env: str | None, as_json: bool
+) -> None:
+    """Serve a GGUF file under a name, or the embedded models, in this process."""
     key = _key(api_key_env) if api_key_env is not None else None
-    from dataforge.models.serve import EmbeddedServer
+    from dataforge.models.serve import EmbeddedServer, local_model
 
-    server = EmbeddedServer(host, port, api_key=key)
+    models = local_model(*named) if named is not None else None
+    server = EmbeddedServer(host, port, api_key=key, models=models)
     if as_json:
         print_json({"base_url": server.url, "models": list(server.models)}, indent=None)
     else:

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from dataforge.errors import ProjectError
 from dataforge.models import find_backend
 from dataforge.models.client import ChatRequest, Kind, ModelSpec, Sampling
+from dataforge.models.weights import EXPORT, gguf_file, identity
 from dataforge.project import ModelTable, Project, load_models_file, nearest
 
 EMBEDDED_GENERATOR = "smollm2-135m-instruct"
@@ -47,10 +48,11 @@ _OPENAI_KEY = "OPENAI_API_KEY"
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """One place that may speak about a logical name, and how messages call it."""
+    """One place that may speak about a logical name, how messages call it, and where its relative paths start."""
 
     origin: str
     table: ModelTable
+    folder: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,10 @@ def bind(
     bound = {}
     for name, kind, settings in models:
         sources = [
-            *_from_file(f"--models {models_file}", tables, name, kind),
-            *_from_file("dataforge.toml", project.models, name, kind),
+            *_from_file(
+                f"--models {models_file}", tables, name, kind, (models_file or Path()).resolve().parent
+            ),
+            *_from_file("dataforge.toml", project.models, name, kind, project.root),
             *_from_environment(kind, environ),
             _Source("default", _EMBEDDED[kind]),
         ]
@@ -143,9 +147,11 @@ def check_independence(
     return found
 
 
-def _from_file(origin: str, tables: Mapping[str, ModelTable], name: str, kind: Kind) -> list[_Source]:
+def _from_file(
+    origin: str, tables: Mapping[str, ModelTable], name: str, kind: Kind, folder: Path
+) -> list[_Source]:
     keys = dict.fromkeys((name, kind))
-    return [_Source(f"{origin} [models.{key}]", tables[key]) for key in keys if key in tables]
+    return [_Source(f"{origin} [models.{key}]", tables[key], folder) for key in keys if key in tables]
 
 
 def _from_environment(kind: Kind, environ: Mapping[str, str]) -> list[_Source]:
@@ -192,6 +198,10 @@ def _spec(
     options = {key: value for key in _OPTIONS if (value := told(key)) is not None}
     if backend in _HTTP_BACKENDS:
         _complete_address(name, options, origin, environ)
+    weights = model
+    if backend == "local" and model not in (EMBEDDED_GENERATOR, EMBEDDED_JUDGE):
+        file = _local_file(name, model, endpoint)
+        options["path"], weights = str(file), identity(file)
     sampling = {
         key: value
         for key in _SAMPLING
@@ -203,7 +213,7 @@ def _spec(
         kind=kind,
         backend=backend,
         model=model,
-        weights=told("weights") or model,
+        weights=told("weights") or weights,
         sampling=Sampling(**sampling),
         concurrency=told("concurrency") or (BATCH_CONCURRENCY if backend == "openai_batch" else CONCURRENCY),
         options=MappingProxyType(options | dict(told("options") or {})),
@@ -229,6 +239,19 @@ def _default_model(backend: str, kind: Kind, name: str, origin: str) -> str:
         f"{origin} binds `{name}` to the backend `{backend}` but names no model",
         help='add model = "…", the name that the endpoint knows it by',
     )
+
+
+def _local_file(name: str, model: str, source: _Source) -> Path:
+    """The GGUF file of a local model: its content is its identity, since training again gives the same path new weights."""
+    place = source.folder / Path(model).expanduser()
+    file = gguf_file(place)
+    if file is None:
+        raise ProjectError(
+            f"{source.origin} binds `{name}` to the local model `{model}`, and there is no GGUF file at {place}",
+            code="R002",
+            help=f"{EXPORT}; embedded are `{EMBEDDED_GENERATOR}` and `{EMBEDDED_JUDGE}`",
+        )
+    return file.resolve()
 
 
 def _complete_address(name: str, options: dict[str, Any], origin: str, environ: Mapping[str, str]) -> None:

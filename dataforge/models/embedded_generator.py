@@ -1,10 +1,10 @@
-"""The embedded generator: SmolLM2-135M-Instruct, run by llama.cpp inside this process.
+"""The embedded generator: SmolLM2-135M-Instruct, or a GGUF file of one's own, run by llama.cpp inside this process.
 
 One engine a core, each with a single thread and a few slots over which llama.cpp batches whatever is in flight. That is
 as fast as one engine with all the threads while the machine is quiet, and several times faster while it is not, since the
-threads of one engine wait for each other by spinning (figures in `docs/decisions/002-embedded-models.md`). The engines
-serve the whole process, however many logical names are bound to them: the first lease loads them, the last one frees
-them. Their calls block; `dataforge.models.local` keeps them off the event loop.
+threads of one engine wait for each other by spinning (figures in `docs/decisions/002-embedded-models.md`). The engines of
+a file serve the whole process, however many logical names are bound to it: the first lease loads them, the last one
+frees them. Their calls block; `dataforge.models.local` keeps them off the event loop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dataforge.errors import ModelError, PermanentError, TransientError
-from dataforge.models.weights import WEIGHTS, engine, generator_file
+from dataforge.models.weights import WEIGHTS, engine
 
 SLOTS = 4
 """Calls that one engine answers at once; eight are no faster on one core."""
@@ -54,7 +54,8 @@ class EmbeddedGenerator:
             raise ModelError(
                 f"llama.cpp cannot load the embedded generator from {file}: {error}",
                 code="R030",
-                help=f"the file may be damaged, or memory may be short (1 GB is ample); to install it anew: {WEIGHTS}",
+                help="the file may be damaged, or memory may be short (1 GB is ample for the embedded model; to install it "
+                f"anew: {WEIGHTS})",
             ) from error
         self._busy = [0] * count
         self._choosing = threading.Lock()
@@ -162,26 +163,31 @@ def _cores() -> int:
     return granted
 
 
+@dataclass(slots=True)
+class _Held:
+    running: EmbeddedGenerator
+    leases: int = 0
+
+
 _lock = threading.Lock()
-_shared: EmbeddedGenerator | None = None
-_leases = 0
+_shared: dict[Path, _Held] = {}
 
 
-def lease() -> EmbeddedGenerator:
-    """The process's engine, loaded if nobody holds it yet. Each lease wants one `release`."""
-    global _shared, _leases
+def lease(file: Path) -> EmbeddedGenerator:
+    """The process's engines of a file, loaded if nobody holds them yet. Each lease wants one `release`."""
     with _lock:
-        if _shared is None:
-            _shared = EmbeddedGenerator(generator_file())
-        _leases += 1
-        return _shared
+        held = _shared.get(file)
+        if held is None:
+            held = _shared[file] = _Held(EmbeddedGenerator(file))
+        held.leases += 1
+        return held.running
 
 
-def release() -> None:
-    """Give a lease back; the last one frees the engine."""
-    global _shared, _leases
+def release(file: Path) -> None:
+    """Give a lease back; the last one frees the engines of the file."""
     with _lock:
-        _leases -= 1
-        if _leases == 0 and _shared is not None:
-            _shared.close()
-            _shared = None
+        held = _shared[file]
+        held.leases -= 1
+        if held.leases == 0:
+            del _shared[file]
+            held.running.close()

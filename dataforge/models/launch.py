@@ -119,7 +119,7 @@ def check_machine(launch: Launch) -> None:
     raise ProjectError(
         f"`{launch.model}` cannot be served here: {lacks}",
         code="R036",
-        help="the embedded model needs neither: leave out the binding, or `dataforge serve embedded`. A server elsewhere "
+        help="the embedded model and GGUF files need neither: `dataforge serve embedded`. A server elsewhere "
         f"is bound by its `base_url`; {COMMAND_VARIABLE} may hold a command that launches one",
     )
 

@@ -1,7 +1,8 @@
-"""The backend `local`: the two embedded models, in this process, with no network, no key and no GPU.
+"""The backend `local`: models in this process, with no network, no key and no GPU.
 
-`smollm2-135m-instruct` generates (see `embedded_generator`), `minilm-judge` grades (see `embedded_judge`). Nothing is
-loaded before the first call. Blocking work runs in threads, so the event loop goes on meanwhile.
+`smollm2-135m-instruct` generates (see `embedded_generator`), and so does a GGUF file of one's own, whose `path` the
+binding found; `minilm-judge` grades (see `embedded_judge`). Nothing is loaded before the first call. Blocking work runs
+in threads, so the event loop goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from dataforge.errors import PermanentError, ProjectError
@@ -24,7 +26,7 @@ _encoder: Encoder | None = None
 
 
 def connect(spec: ModelSpec) -> Backend:
-    """Open one of the embedded models.
+    """Open one of the embedded models, or a GGUF file.
 
     Raises:
         ProjectError: the model is not embedded (R002), or cannot do what it is bound to.
@@ -32,13 +34,16 @@ def connect(spec: ModelSpec) -> Backend:
     """
     if spec.model == EMBEDDED_GENERATOR:
         engine("xllamacpp")
-        generator_file()
-        return LocalGenerator(spec)
+        return LocalGenerator(spec, generator_file())
+    if spec.model != EMBEDDED_JUDGE and "path" in spec.options:
+        engine("xllamacpp")
+        return LocalGenerator(spec, Path(spec.options["path"]))
     if spec.model != EMBEDDED_JUDGE:
         raise ProjectError(
             f"{spec.origin} binds `{spec.name}` to the embedded model `{spec.model}`, which does not exist",
             code="R002",
-            help=f"embedded are `{EMBEDDED_GENERATOR}`, which writes, and `{EMBEDDED_JUDGE}`, which judges",
+            help=f"embedded are `{EMBEDDED_GENERATOR}`, which writes, and `{EMBEDDED_JUDGE}`, which judges; a model of "
+            "your own is named by its GGUF file",
         )
     if spec.kind != "judge":
         raise ProjectError(
@@ -52,10 +57,11 @@ def connect(spec: ModelSpec) -> Backend:
 
 
 class LocalGenerator:
-    """A logical name's hold on the embedded generator."""
+    """A logical name's hold on the engines of a file."""
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, file: Path) -> None:
         self._spec = spec
+        self._file = file
         self._opening = asyncio.Lock()
         self._engine: embedded_generator.EmbeddedGenerator | None = None
 
@@ -77,22 +83,22 @@ class LocalGenerator:
             prompt_tokens=done.prompt_tokens,
             completion_tokens=done.completion_tokens,
             latency_s=time.perf_counter() - started,
-            model=EMBEDDED_GENERATOR,
+            model=self._spec.model,
         )
 
     async def ping(self) -> str:
         await self._loaded()
-        return EMBEDDED_GENERATOR
+        return self._spec.model
 
     async def close(self) -> None:
         held, self._engine = self._engine, None
         if held is not None:
-            await asyncio.to_thread(embedded_generator.release)
+            await asyncio.to_thread(embedded_generator.release, self._file)
 
     async def _loaded(self) -> embedded_generator.EmbeddedGenerator:
         async with self._opening:
             if self._engine is None:
-                self._engine = await asyncio.to_thread(embedded_generator.lease)
+                self._engine = await asyncio.to_thread(embedded_generator.lease, self._file)
             return self._engine
 
 

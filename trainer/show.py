@@ -1,0 +1,210 @@
+"""A packed set for people: a row with its mask, lengths before and rows after, and why there is room left.
+
+Pure values but for the two files at the end; how a row looks on a terminal is the command line's business.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainer.packed import DROPPED, PICTURES, PackedSet
+
+FULL = 0.999
+"""The share of a row that tokens should fill, as a set on average."""
+
+_DROPPED_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Tokens that follow each other and are alike: their text, whether they are trained, whether they are special."""
+
+    text: str
+    trained: bool
+    special: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a packed row.
+
+    Attributes:
+        start: place in the row of its first token, which has position 0.
+        trained: how many of its `length` tokens the loss sees.
+    """
+
+    id: str
+    kind: str
+    start: int
+    length: int
+    trained: int
+    runs: tuple[Run, ...]
+
+
+def documents(data: PackedSet, number: int) -> Iterator[Document]:
+    """The documents of a row as text."""
+    row, tokenizer = data.row(number), data.tokenizer()
+    special = frozenset(tokenizer.added_tokens_decoder)
+    start = 0
+    for sample, kind, length in zip(row.samples, row.kinds, row.lengths.tolist(), strict=True):
+        here = slice(start, start + length)
+        tokens, trained = row.tokens[here].tolist(), row.trained[here].tolist()
+        alike = itertools.groupby(
+            zip(tokens, trained, strict=True), lambda each: (each[1], each[0] in special)
+        )
+        runs = tuple(
+            Run(tokenizer.decode([token for token, _ in group], clean_up_tokenization_spaces=False), *key)
+            for key, group in alike
+        )
+        yield Document(data.sample_id(int(sample)), data.kinds[kind], start, length, sum(trained), runs)
+        start += length
+
+
+def room_left(data: PackedSet) -> list[str]:
+    """Why rows are not filled to 99.9%, in sentences; empty where they are."""
+    packing, tokens = data.manifest["packing"], data.manifest["counts"]["tokens"]
+    if packing["efficiency"] >= FULL:
+        return []
+    rows, best, least = packing["rows"], packing["rows_at_least"], packing["rows_by_total"]
+    if data.manifest["inputs"]["packing"] == "none":
+        return ["each sample has a row of its own (data.packing = none)"]
+    said = []
+    if best > least:
+        long = float(np.mean(data.document_lengths > data.context / 2))
+        said.append(
+            f"{long:.0%} of the samples are longer than half a row, and no two of them fit into one:"
+            f" no packing fills more than {tokens / (best * data.context):.2%}"
+        )
+    elif tokens / (least * data.context) < FULL:
+        said.append(
+            f"the samples would fill {tokens / data.context:,.2f} rows, and the last one that they need stays part"
+            f" empty: no packing fills more than {tokens / (least * data.context):.2%}"
+        )
+    if rows > best:
+        window = data.manifest["inputs"]["window"]
+        why = (
+            f"samples were packed in windows of {window:,}"
+            if window
+            else "too few short samples fill the gaps"
+        )
+        said.append(
+            f"{rows - best:,} row{'s' if rows - best > 1 else ''} more than the bound of {best:,}: {why}"
+        )
+    return said
+
+
+def draw(data: PackedSet) -> bytes:
+    """Lengths of samples before, fill of rows after, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.6), dpi=110, layout="constrained")
+    before, after = figure.subplots(1, 2)
+    lengths, rows, context = data.document_lengths, data.row_lengths, data.context
+    edges = np.linspace(0, context, 65)
+    before.hist(lengths, edges, color="#4c72b0")
+    before.set_title(f"{len(lengths):,} samples: {lengths.mean():,.0f} tokens on average")
+    before.set_ylabel("samples")
+    after.hist(rows, edges, color="#55a868")
+    after.set_title(f"{len(rows):,} rows: {rows.sum() / (len(rows) * context):.3%} filled")
+    after.set_ylabel("rows")
+    for axes in (before, after):
+        axes.set_xlim(0, context * 1.02)
+        axes.set_xlabel(f"tokens, of a context of {context:,}")
+        axes.axvline(context, color="#c44e52", linewidth=1)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def facts(data: PackedSet) -> dict[str, str]:
+    """What a set is, and what became of the conversations: names and figures."""
+    counts, packing, inputs = (data.manifest[name] for name in ("counts", "packing", "inputs"))
+    kinds = {kind: of["samples"] for kind, of in data.manifest["by_kind"].items()}
+    left_out = sum(counts["dropped"].values())
+
+    def bound(rows: int) -> str:
+        return f"{rows:,} row{'s' if rows > 1 else ''} ({counts['tokens'] / (rows * data.context):.3%})"
+
+    return {
+        "conversations": f"{counts['conversations']:,} of {_each(data.manifest['rows_read'], 'rows')}",
+        "samples": _each(kinds, "in all"),
+        "dropped": _each(counts["dropped"], "in all") if left_out else "none",
+        "changed": ", ".join(f"{name} {n:,}" for name, n in sorted(counts["changes"].items())) or "nothing",
+        "tokens": f"{counts['tokens']:,}, of which {counts['trained']:,} ({counts['trained'] / counts['tokens']:.1%}) trained",
+        "policies": ", ".join(f"{name} = {inputs[name]}" for name in ("history", "overlong", "untrained")),
+        "rows": f"{packing['rows']:,} of {data.context:,} tokens, {_HOW[inputs['packing']]}",
+        "bounds": f"{bound(packing['rows_by_total'])} by the total, {bound(packing['rows_at_least'])} by Martello and Toth's L2",
+        "filled": f"{packing['efficiency']:.3%}, {packing['padding']:,} tokens of room left",
+    }
+
+
+_HOW = {
+    "ffd": "by first-fit decreasing",
+    "bfd": "by best-fit decreasing",
+    "none": "one sample each",
+}
+
+
+def _each(counts: Mapping[str, int], of: str) -> str:
+    total = f"{sum(counts.values()):,}"
+    if of == "in all" and len(counts) == 1:
+        return f"{total} {next(iter(counts))}"
+    return f"{total} {of} ({', '.join(f'{n:,} {name}' for name, n in sorted(counts.items()))})"
+
+
+def write_page(data: PackedSet) -> Path:
+    """Write `lengths.png`, and `report.html`: one page that needs nothing else."""
+    picture = draw(data)
+    image, page = (data.folder / name for name in PICTURES)
+    image.write_bytes(picture)
+    left = "".join(f"<li>{html.escape(why)}</li>" for why in room_left(data))
+    total = sum(data.manifest["counts"]["dropped"].values())
+    with (data.folder / DROPPED).open(encoding="utf-8") as stream:
+        dropped = [json.loads(line) for line in itertools.islice(stream, _DROPPED_SHOWN)]
+    name = html.escape(data.folder.resolve().name)
+    page.write_text(
+        f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
+img {{ width: 100% }}
+table {{ border-collapse: collapse; margin: 1rem 0 }}
+td, th {{ padding: .2rem 1.5rem .2rem 0; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; overflow-wrap: anywhere }}
+th {{ font-weight: normal; color: #666; white-space: nowrap }}
+</style>
+<h1>{name}</h1>
+{_table(facts(data).items())}
+<img alt="lengths of samples, and fill of rows" src="data:image/png;base64,{base64.b64encode(picture).decode()}">
+{f"<h2>Room left</h2><ul>{left}</ul>" if left else ""}
+<h2>Left out: {total:,}</h2>
+{_table((each["id"], each["reason"], each["detail"]) for each in dropped)}
+{f"<p>The first {len(dropped):,}; all are in {DROPPED}.</p>" if total > len(dropped) else ""}
+<h2>Made from</h2>
+{_table((file["name"], file["hash"]) for file in data.manifest["inputs"]["files"])}
+{_table((key, json.dumps(value)) for key, value in data.manifest["inputs"].items() if key != "files")}
+</html>
+""",
+        encoding="utf-8",
+    )
+    return page
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    def line(first: str, *rest: str) -> str:
+        return f"<tr><th>{html.escape(first)}</th>" + "".join(
+            f"<td>{html.escape(each)}</td>" for each in rest
+        )
+
+    return f"<table>{''.join(line(*row) for row in rows)}</table>"
