@@ -81,8 +81,7 @@ class Work:
     device: torch.device
     context: int
     rows: int
-    recompute: bool
-    compile: bool
+    settings: StepConfig
     conversations: list[Conversation]
     samples: list[Sample]
 
@@ -120,7 +119,6 @@ class Speed:
     seconds: float
     trained: float
     tokens: float
-    loss: float
 
 
 class Clock:
@@ -139,8 +137,9 @@ class Clock:
 def make_work(options: argparse.Namespace) -> Work:
     """Conversations of two turns whose lengths follow the law, in an order of their own."""
     rng = random.Random(0)
+    # Those over the context are left out, so a few fewer than were asked for.
     scaled = (hermes_lengths(16_384, 40 * options.samples)[::40] * options.context) // 16_384
-    lengths = [max(48, int(n)) for n in scaled[: options.samples]]
+    lengths = [max(48, int(n)) for n in scaled]
     rng.shuffle(lengths)
     conversations = []
     for number, length in enumerate(lengths):
@@ -165,8 +164,7 @@ def make_work(options: argparse.Namespace) -> Work:
         torch.device(options.device),
         options.context,
         options.rows,
-        options.recompute,
-        options.compile,
+        StepConfig(recompute=options.recompute, compile=options.compile),
         conversations,
         samples,
     )
@@ -196,8 +194,7 @@ def ours(work: Work, kind: str) -> Speed:
     """Our step over our rows. The clock starts after the first step, as it does for TRL."""
     packing = pack(np.array([len(s.tokens) for s in work.samples]), work.context, shuffle=0)
     rows = [row_of([work.samples[int(n)] for n in packing.bin(b)]) for b in range(len(packing))]
-    settings = StepConfig(recompute=work.recompute, compile=work.compile)
-    lm = work.fresh_model()
+    lm, settings = work.fresh_model(), work.settings
     if kind == "unmasked":
         model: PackedLM = Unmasked(lm, "documents", settings)
         attention.uninstall(lm)
@@ -211,19 +208,18 @@ def ours(work: Work, kind: str) -> Speed:
     state = State(model, build_optimizer(model, OPTIMIZER))
     world = World(rank=0, size=1, device=work.device, mesh=None, data_rank=0, data_size=1)
     fixed = work.context if backend == "flex" else 0
-    clock, began, loss, trained, tokens = Clock(work.device), 0.0, 0.0, 0.0, 0.0
+    clock, began, trained, tokens = Clock(work.device), 0.0, 0.0, 0.0
     steps = [rows[at : at + work.rows] for at in range(0, len(rows), work.rows)]
     for number, share in enumerate(steps):
         batches = [collate([row], fixed=fixed).to(work.device) for row in share]
         rate = learning_rate(OPTIMIZER, number, len(steps))
         sums, _ = step(state, batches, rate, OPTIMIZER.clip, world, 1)
-        loss = float(sums[0] / sums[1])
         if number == 0:
             began = clock()
         else:
             trained += float(sums[1])
             tokens += float(sums[2])
-    return Speed(clock() - began, trained, tokens, loss)
+    return Speed(clock() - began, trained, tokens)
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
@@ -273,8 +269,8 @@ def peer(work: Work, kind: str, *, packing: bool, grouped: bool = False) -> Spee
             max_grad_norm=OPTIMIZER.clip,
             use_cpu=work.device.type == "cpu",
             bf16=False,
-            gradient_checkpointing=work.recompute,
-            torch_compile=work.compile,
+            gradient_checkpointing=work.settings.recompute,
+            torch_compile=work.settings.compile,
             logging_steps=10_000,
             report_to=[],
             save_strategy="no",
@@ -295,13 +291,11 @@ def peer(work: Work, kind: str, *, packing: bool, grouped: bool = False) -> Spee
             if "Print" in type(callback).__name__:
                 trainer.remove_callback(callback)
         trainer.train()
-    loss = float(trainer.state.log_history[-1].get("train_loss", float("nan")))
     after = counted[accumulate:]
     return Speed(
         watch.ended - watch.began,
         float(sum(trained for trained, _ in after)),
         float(sum(tokens for _, tokens in after)),
-        loss,
     )
 
 

@@ -35,7 +35,7 @@ from torch.distributed.checkpoint.state_dict_saver import save
 
 from dataforge.errors import InputError, StorageError
 from trainer.config import Config, digest, mathematics
-from trainer.disk import PARTIAL, discard, reason, refused, replace, sync
+from trainer.disk import PARTIAL, cause, discard, reason, refused, replace, sync
 from trainer.export import export
 from trainer.model import PackedLM
 from trainer.parallel import World
@@ -206,7 +206,10 @@ class Checkpoints:
             save(tensors, storage_writer=writer, process_group=self._group, no_dist=self._group is None)
         except CheckpointException as error:
             self._by_main(lambda: discard(part))
-            raise refused(folder, error) from error
+            failure = cause(error)
+            if isinstance(failure, OSError):
+                raise refused(folder, failure) from error
+            raise RuntimeError(f"{folder}: {reason(failure)}") from error
         self._by_main(lambda: self._seal(part, folder, manifest))
         self._newest = manifest["step"]
 
@@ -243,7 +246,7 @@ class Checkpoints:
         if self._world.main:
             try:
                 outcome[0] = work()
-            except (InputError, StorageError) as error:
+            except (InputError, StorageError, OSError) as error:
                 outcome[1] = error
         if self._group is not None:
             dist.broadcast_object_list(outcome, src=0, group=self._group)

@@ -22,11 +22,18 @@ from pydantic import ValidationError
 
 from dataforge.errors import InputError
 from schemas.chat import Message
+from trainer.packed import is_packed_set
 from trainer.samples import Conversation
 
 COLUMNS = ("id", "messages", "tools", "kind", "thinking")
-UNTRAINABLE = ("function_call", "refusal", "audio")
-"""What OpenAI's messages may hold beside their content, and no chat template would show."""
+UNREAD = {
+    "function_call": "calls are read from `tool_calls`",
+    "reasoning": "thinking is read from `reasoning_content`",
+    "thinking": "thinking is read from `reasoning_content`",
+    "refusal": "leave it out of the data",
+    "audio": "leave it out of the data",
+}
+"""What messages of other makers hold beside their content and is not read, and what to do about it."""
 
 _ROWS_AT_ONCE = 256
 _FORM = 'a row is {"messages": [{"role": …, "content": …}, …]}, with `tools`, `thinking`, `kind` and `id` if wished'
@@ -117,6 +124,10 @@ def find(path: Path) -> list[Source]:
     if not path.is_dir():
         what = "is neither .parquet nor .jsonl" if path.exists() else "is not there"
         raise wrong(str(path), what, help="name a corpus of `dataforge run`, or .parquet and .jsonl files")
+    if is_packed_set(path):
+        raise wrong(
+            str(path), "is a packed set", help=f"to pack it anew: name what it was made from, and -o {path}"
+        )
     if (manifest := path / "manifest.json").is_file():
         try:
             files = orjson.loads(manifest.read_bytes())["files"]
@@ -148,12 +159,8 @@ def _table(path: Path) -> Iterator[dict[str, Any]]:
                 raise wrong(str(path), f"has no column `messages`, only {', '.join(names) or 'none'}")
             columns = [name for name in COLUMNS if name in names]
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
-                for row in batch.to_pylist():
-                    # Arrow gives all structs of a column the same fields; those a call does not have are null.
-                    for holder in (row, *(row["messages"] or ())):
-                        for name in holder.keys() & {"tools", "tool_calls"}:
-                            holder[name] = _without_nulls(holder[name])
-                    yield row
+                # Arrow gives all structs of a column the same fields; those that one does not have are null.
+                yield from map(_without_nulls, batch.to_pylist())
     except (OSError, pa.ArrowException) as error:
         raise wrong(str(path), f"cannot be read: {error}") from error
 
@@ -171,10 +178,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any] | None]:
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
-                try:
-                    row = orjson.loads(line) if line.strip() else None
-                except ValueError as error:
-                    raise wrong(f"{path}, row {number}", f"is no JSON: {error}") from error
+                row = _json(line, f"{path}, row {number}", "it") if line.strip() else None
                 if not isinstance(row, dict | None):
                     raise wrong(f"{path}, row {number}", "is no JSON object", help=_FORM)
                 yield row
@@ -204,12 +208,12 @@ def conversation(row: Mapping[str, Any], where: str, default_id: str = "") -> Co
     if not isinstance(tools, list | None):
         raise wrong(where, "`tools` is no list")
     return Conversation(
-        id=str(row.get("id") or default_id),
+        id=default_id if row.get("id") in (None, "") else str(row["id"]),
         messages=tuple(
             _message(message, trained, f"{where}, message {at}")
             for at, (message, trained) in enumerate(zip(given, _trained(given, where), strict=True), 1)
         ),
-        tools=tuple(_object(tool, where, "tools") for tool in tools or ()),
+        tools=tuple(_tool(tool, where) for tool in tools or ()),
         thinking=thinking,
         kind=str(row.get("kind") or "final"),
     )
@@ -234,24 +238,28 @@ def _trained(messages: Sequence[Mapping[str, Any]], where: str) -> list[bool]:
 
 
 def _message(data: Mapping[str, Any], trained: bool, where: str) -> Message:
-    for name in UNTRAINABLE:
+    for name, help in UNREAD.items():
         if data.get(name):
-            raise wrong(where, f"has `{name}`, which no chat template shows", help="leave it out of the data")
+            raise wrong(where, f"has `{name}`, which is not read", help=help)
     content = data.get("content")
     if isinstance(content, list):
         texts = [part.get("text") if isinstance(part, dict) else None for part in content]
         content = "".join(text for text in texts if isinstance(text, str))
         if not all(isinstance(text, str) for text in texts):
             raise wrong(where, "has parts that are no text", help="this trainer knows text only")
-    calls = data.get("tool_calls") or None
-    if content is None and (calls or data.get("reasoning_content")):
+    calls, thoughts = data.get("tool_calls") or None, data.get("reasoning_content") or None
+    if not isinstance(calls, list | None):
+        raise wrong(where, "`tool_calls` is no list")
+    if (calls or thoughts) and data.get("role") != "assistant":
+        raise wrong(where, "calls tools or thinks, and is not the assistant's")
+    if content is None and (calls or thoughts):
         content = ""
     try:
         return Message.model_validate(
             {
                 "role": data.get("role"),
                 "content": content,
-                "reasoning_content": data.get("reasoning_content") or None,
+                "reasoning_content": thoughts,
                 "tool_calls": calls and [_object(call, where, "tool_calls") for call in calls],
                 "tool_call_id": data.get("tool_call_id"),
                 "train": trained,
@@ -263,19 +271,41 @@ def _message(data: Mapping[str, Any], trained: bool, where: str) -> Message:
         raise wrong(where, f"`{first['loc'][0]}`: {first['msg']}{given}", help=_FORM) from error
 
 
+def _tool(value: Any, where: str) -> dict[str, Any]:
+    tool = _object(value, where, "tools")
+    function = tool.get("function", tool)
+    if not (isinstance(function, dict) and isinstance(function.get("name"), str) and function["name"]):
+        raise wrong(where, "`tools` holds one without a name")
+    return tool
+
+
 def _object(value: Any, where: str, what: str) -> dict[str, Any]:
     """A JSON object, or the text of one, as the corpus's columns have it."""
-    found = _json(value, where, what) if isinstance(value, str) else value
+    found = _json(value, where, f"`{what}`") if isinstance(value, str) else value
+    try:
+        json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        # A column of Parquet may hold dates or bytes.
+        raise wrong(where, f"`{what}` holds something that is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise wrong(where, f"`{what}` holds something that is no JSON object")
     return found
 
 
-def _json(text: str, where: str, what: str) -> Any:
+def _json(text: str | bytes, where: str, what: str) -> Any:
+    """What a text says as JSON, exactly: orjson refuses NaN and half characters, json keeps large integers."""
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise wrong(where, f"`{what}` is no JSON: {error}") from error
+        orjson.loads(text)
+        return json.loads(text, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise wrong(where, f"{what} is no JSON: {error}") from error
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Of a key that is there twice, one value would be lost."""
+    if len(found := dict(pairs)) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def wrong(where: str, what: str, *, help: str | None = None) -> InputError:

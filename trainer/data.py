@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,7 @@ import pyarrow as pa
 from dataforge.errors import InputError, OutputError, StorageError
 from trainer.config import Config, DataConfig
 from trainer.conversations import Conversations
+from trainer.disk import PARTIAL, arriving, discard, replace, sync
 from trainer.masks import Renderer
 from trainer.pack import lower_bound, pack
 from trainer.packed import (
@@ -57,9 +58,9 @@ from trainer.packed import (
 )
 from trainer.pretrained import load_tokenizer
 from trainer.rendering import CHUNK, Rendered, rendered
-from trainer.samples import Conversation, Notes, Sample
+from trainer.samples import Notes, Sample
 
-__all__ = ["PackedSet", "Row", "order", "prepare", "read_conversations"]
+__all__ = ["PackedSet", "Row", "order", "prepare"]
 
 PART_CONVERSATIONS, PART_TOKENS = 4096, 16 * 2**20
 """A part is sealed at the first of these."""
@@ -67,15 +68,6 @@ PART_CONVERSATIONS, PART_TOKENS = 4096, 16 * 2**20
 _POLICIES = ("context", "overlong", "untrained")
 _PACKING = ("packing", "window", "seed")
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-
-
-def read_conversations(paths: Sequence[str], kinds: Sequence[str]) -> Iterator[Conversation]:
-    """Rows of corpora and chat files, in order, a few at a time.
-
-    Raises:
-        InputError: nothing is there, or a row is no conversation (T002), with file and row.
-    """
-    return iter(Conversations(paths, kinds))
 
 
 def prepare(config: Config, out: Path, *, progress: Callable[[int, int], None] | None = None) -> PackedSet:
@@ -89,7 +81,7 @@ def prepare(config: Config, out: Path, *, progress: Callable[[int, int], None] |
         progress: told rows read, and how many there are. It may raise to stop.
 
     Raises:
-        InputError: see `read_conversations` and `masks.Renderer`; or `out` holds another set (T007).
+        InputError: see `Conversations` and `masks.Renderer`; or `out` holds another set (T007).
     """
     source = Conversations(config.data.paths, config.data.kinds)
     prints = [(each.path.name, *each.fingerprint()) for each in source.sources]
@@ -104,12 +96,12 @@ def prepare(config: Config, out: Path, *, progress: Callable[[int, int], None] |
         for stale in (MANIFEST, *PICTURES):
             (out / stale).unlink(missing_ok=True)
         if not sealed or not sealed[-1]["end"]:
-            _save_tokenizer(renderer, out / TOKENIZER)
             rows, skip = sum(n for *_, n in prints), sum(meta["conversations"] for meta in sealed)
             left = itertools.islice(source, skip, None)
             chunks = rendered(left, renderer, config.model.template, config.data, rows)
             told = progress or (lambda done, total: None)
             _seal_all(chunks, source, out, inputs, len(sealed), lambda: told(source.seen.total(), rows))
+        _save_tokenizer(renderer, out / TOKENIZER)
         _finish(out, inputs, config.data)
     return PackedSet(out)
 
@@ -141,12 +133,12 @@ def _resume(out: Path, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         InputError: they belong to another set (T007).
     """
-    sealed = []
+    sealed, base = [], _base(inputs)
     for part in _sealed(out):
-        if (why := _unfit(part.meta, inputs)) is not None:
+        same = part.meta["base"] == base
+        if why := _unfit(part.meta, inputs) if same else _told(stored(out / INPUTS) or {}, inputs):
             raise InputError(
-                f"{out} holds a packed set that was made otherwise:"
-                f" {why or _told(stored(out / INPUTS) or {}, inputs)}",
+                f"{out} holds a packed set that was made otherwise: {why}",
                 code="T007",
                 help="give another folder, or remove this one; nothing was changed",
             )
@@ -163,13 +155,8 @@ def _sealed(out: Path) -> Iterator[Part]:
 
 
 def _unfit(meta: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
-    """Why a sealed part is not what these inputs give: None where it is, empty where all of it is other data.
-
-    A policy that had nothing to do in a part may be another now: the part would come out the same.
-    """
+    """Why other policies would make another part, or None: one that had nothing to do in it may be another now."""
     then = meta["policies"]
-    if meta["base"] != _base(inputs):
-        return ""
     dropped = Counter(reason for _, reason, _ in meta["dropped"])
     if then["untrained"] != inputs["untrained"] and dropped["untrained"]:
         return "samples without a trained token were left out of it (untrained = drop)"
@@ -184,7 +171,7 @@ def _unfit(meta: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
 
 
 def _told(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What differs, in words."""
+    """What differs between two inputs of different bases, in words."""
     said = []
     for name, new in now.items():
         old = then.get(name)
@@ -262,12 +249,12 @@ def _finish(out: Path, inputs: Mapping[str, Any], data: DataConfig) -> None:
     parts: list[int] = []
     lengths, kinds = [], []
     names: dict[str, int] = {}
-    by_kind: dict[str, dict[str, int]] = {}
+    by_kind: dict[str, Counter[str]] = {}
     counts: Counter[str] = Counter()
     changes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     rows: dict[str, int] = {}
-    with _arriving(out / DROPPED) as stream:
+    with arriving(out / DROPPED) as stream:
         for part in _sealed(out):
             parts.append(len(part.ids))
             lengths.append(np.diff(part.offsets))
@@ -278,10 +265,8 @@ def _finish(out: Path, inputs: Mapping[str, Any], data: DataConfig) -> None:
                 line = {"id": id, "reason": reason, "detail": detail}
                 stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             for name, sums in part.meta["kinds"].items():
-                of = by_kind.setdefault(name, {"samples": 0, "tokens": 0, "trained": 0})
-                for key, n in sums.items():
-                    of[key] += n
-                    counts[key] += n
+                by_kind.setdefault(name, Counter()).update(sums)
+                counts.update(sums)
             counts["conversations"] += part.meta["conversations"]
             changes.update(part.meta["counts"])
             rows = part.meta["rows"]  # of the last one: all that were read
@@ -344,11 +329,12 @@ def _finish(out: Path, inputs: Mapping[str, Any], data: DataConfig) -> None:
 def _save_tokenizer(renderer: Any, folder: Path) -> None:
     tokenizer = copy.deepcopy(renderer.tokenizer)
     tokenizer.chat_template = renderer.template
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    tokenizer.save_pretrained(temporary)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    part = folder.with_name(folder.name + PARTIAL)
+    discard(part)
+    tokenizer.save_pretrained(part)
+    for file in part.iterdir():
+        sync(file)
+    replace(folder, part)
 
 
 @contextmanager
@@ -369,16 +355,17 @@ def _alone(out: Path) -> Iterator[None]:
             )
         handle = os.open(out, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"{out} is being written by another process",
+                    code="T007",
+                    help="wait for it, or give another folder",
+                ) from error
             yield
         finally:
             os.close(handle)
-    except BlockingIOError as error:
-        raise InputError(
-            f"{out} is being written by another process",
-            code="T007",
-            help="wait for it, or give another folder",
-        ) from error
     except OSError as error:
         if error.errno in _DISK_FULL:
             raise StorageError(
@@ -391,31 +378,15 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    with _arriving(path) as stream:
+    with arriving(path) as stream:
         stream.write(json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")
 
 
 def _write_arrow(path: Path, columns: Mapping[str, pa.Array], meta: Mapping[str, Any] | None = None) -> None:
     batch = pa.record_batch(dict(columns))
     schema = batch.schema.with_metadata({META: json.dumps(meta or {}, ensure_ascii=False)})
-    with _arriving(path) as stream, pa.ipc.new_file(stream, schema) as writer:
+    with arriving(path) as stream, pa.ipc.new_file(stream, schema) as writer:
         writer.write_batch(batch.replace_schema_metadata(schema.metadata))
-
-
-@contextmanager
-def _arriving(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is there whole or not at all, whatever happens: written under another name, synced, renamed."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _digest(*texts: str) -> str:

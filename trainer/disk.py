@@ -1,17 +1,30 @@
-"""Folders that are whole or not there: written under another name, flushed to the disk, and renamed."""
+"""Files and folders that are whole or not there: written under another name, flushed to the disk, and renamed."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-from torch.distributed.checkpoint.api import CheckpointException
+from typing import IO
 
 from dataforge.errors import StorageError
 
 PARTIAL = ".partial"
 """What the name of a folder ends with that is not whole."""
+
+
+@contextmanager
+def arriving(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which has its name once it is whole."""
+    part = path.with_name(f".{path.name}.tmp")
+    with part.open("wb") as stream:
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
+    sync(path.parent)
 
 
 def replace(folder: Path, part: Path) -> None:
@@ -40,10 +53,16 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def cause(error: BaseException) -> BaseException:
+    """What went wrong on the first process on which something did."""
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    return next(iter(error.failures.values()))[0] if isinstance(error, CheckpointException) else error
+
+
 def reason(error: BaseException) -> str:
-    """The innermost error of a failure, in a line."""
-    if isinstance(error, CheckpointException):
-        error = next(iter(error.failures.values()))[0]
+    """What went wrong, in a line."""
+    error = cause(error)
     if isinstance(error, FileNotFoundError):
         return f"{Path(error.filename).name} is missing"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,7 +75,9 @@ def write_gguf(folder: Path, file: Path, kind: Literal["f16", "q8_0"]) -> None:
     stored = gguf.GGMLQuantizationType[kind.upper()]
     part = file.with_name(f"{file.name}.partial")
     writer = gguf.GGUFWriter(part, config["model_type"])
-    try:
+    with ExitStack() as last:
+        last.callback(part.unlink, missing_ok=True)
+        last.callback(writer.close)
         for ours, theirs in _SHAPE.items():
             writer.add_uint32(f"{config['model_type']}.{theirs}", config[ours])
         for add in (writer.add_key_length, writer.add_value_length, writer.add_rope_dimension_count):
@@ -85,17 +88,16 @@ def write_gguf(folder: Path, file: Path, kind: Literal["f16", "q8_0"]) -> None:
         _write_tokenizer(writer, tokenizer, config["vocab_size"])
         # Twice over the tensors, since sizes come before data in the file: so only one is in memory at a time.
         for name, tensor in _tensors(folder, config):
-            data, form = _stored(tensor, stored)
-            writer.add_tensor_info(name, data.shape, data.dtype, data.nbytes, form)
+            form = _form(tensor, stored)
+            block, size = gguf.GGML_QUANT_SIZES[form]
+            writer.add_tensor_info(name, tensor.shape, tensor.dtype, tensor.size // block * size, form)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for _, tensor in _tensors(folder, config):
-            writer.write_tensor_data(_stored(tensor, stored)[0])
+            writer.write_tensor_data(gguf.quantize(tensor, _form(tensor, stored)))
         writer.close()
         part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_gguf(file: Path, folder: Path) -> None:
@@ -269,15 +271,12 @@ def _turned(
     return tensor.reshape(split).swapaxes(1, 2).reshape(tensor.shape)
 
 
-def _stored(
-    tensor: NDArray[np.float32], kind: gguf.GGMLQuantizationType
-) -> tuple[NDArray[Any], gguf.GGMLQuantizationType]:
-    """A tensor as it lies in the file. Vectors stay in fp32; rows that blocks of 32 do not fit, in fp16."""
+def _form(tensor: NDArray[np.float32], kind: gguf.GGMLQuantizationType) -> gguf.GGMLQuantizationType:
+    """How a tensor lies in the file. Vectors stay in fp32; rows that blocks do not fit are in fp16."""
     if tensor.ndim < 2:
-        return tensor, gguf.GGMLQuantizationType.F32
-    if kind == gguf.GGMLQuantizationType.Q8_0 and tensor.shape[-1] % 32 == 0:
-        return gguf.quantize(tensor, kind), kind
-    return tensor.astype(np.float16), gguf.GGMLQuantizationType.F16
+        return gguf.GGMLQuantizationType.F32
+    fits = tensor.shape[-1] % gguf.GGML_QUANT_SIZES[kind][0] == 0
+    return kind if fits else gguf.GGMLQuantizationType.F16
 
 
 def _unknown(what: str) -> InputError:

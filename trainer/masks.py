@@ -25,6 +25,7 @@ from dataforge.errors import InputError
 from schemas.chat import Message
 from trainer.chat import Chat, Rendered, Span, choose, first_difference
 from trainer.config import DataConfig
+from trainer.conversations import unique
 from trainer.samples import Conversation, Dropped, Notes, Sample
 
 _ENDS = frozenset(
@@ -44,10 +45,16 @@ class Renderer:
         template_name: `own`, the name of the shipped twin, or the path of the file.
 
     Raises:
-        InputError: no template that can be used; see `trainer.chat.choose`.
+        InputError: the tokenizer is not a fast one (T006), or has no template that can be used; see `trainer.chat.choose`.
     """
 
     def __init__(self, tokenizer: Any, template: str = "auto", data: DataConfig | None = None) -> None:
+        if not tokenizer.is_fast:
+            raise InputError(
+                f"{type(tokenizer).__name__} is no fast tokenizer",
+                code="T006",
+                help="name one with a tokenizer.json: `--set model.tokenizer=…`",
+            )
         self.tokenizer = tokenizer
         self.data = data or DataConfig()
         self._chosen, self._stock = choose(tokenizer, template)
@@ -79,6 +86,8 @@ class Renderer:
             seen = messages[: wanted[-1] + 1]
             thinking = (conversation.thinking or ("on" if seen[-1].reasoning_content else "off")) == "on"
             chat = Chat(name, seen, conversation.tools, thinking, keep=self.data.history == "keep")
+            if seen[-1].reasoning_content and not thinking:
+                raise _fault(chat, f"it is marked `thinking: off`, and message {len(seen) - 1} thinks")
             rendered = self._render(chat, notes)
             tokens, trained = self._encode(
                 chat, rendered, self._borders(chat, rendered, wanted, notes), notes
@@ -255,14 +264,15 @@ def _call(call: dict[str, Any], row: str) -> dict[str, Any]:
         function = call["function"]
         arguments = function["arguments"]
         if isinstance(arguments, str):
-            arguments = json.loads(arguments or "{}", parse_float=_exact, object_pairs_hook=_unique)
+            arguments = json.loads(arguments or "{}", parse_float=_exact, object_pairs_hook=unique)
         if not isinstance(arguments, dict):
             raise ValueError(f"{json.dumps(arguments)} is no object")
         json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
         return {**call, "function": {"name": str(function["name"]), "arguments": arguments}}
     except (ValueError, LookupError, TypeError) as error:
+        why = error if isinstance(error, ValueError) else "it has no `function` with `name` and `arguments`"
         raise InputError(
-            f"row {row}: the tool call {json.dumps(call)[:200]} cannot be rendered exactly: {error!r}",
+            f"row {row}: the tool call {str(call)[:200]} cannot be rendered exactly: {why}",
             code="T005",
             help="calls have the form of OpenAI's API; `arguments` is a JSON object",
         ) from error
@@ -272,12 +282,6 @@ def _exact(digits: str) -> float:
     if Decimal(digits) != Decimal(repr(float(digits))):
         raise ValueError(f"the number {digits} has more digits than a float")
     return float(digits)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a key is there twice")
-    return dict(pairs)
 
 
 def _check_whole(chat: Chat, text: str, spans: dict[int, Span], shown: set[int]) -> None:

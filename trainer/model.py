@@ -18,10 +18,10 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from dataforge.errors import InputError
+from trainer import loss
 from trainer.attention import Backend, arguments, install
 from trainer.batch import Batch
 from trainer.config import OptimizerConfig, StepConfig
-from trainer.loss import linear_cross_entropy
 from trainer.pretrained import check_match, load_model, load_tokenizer
 
 __all__ = [
@@ -44,7 +44,8 @@ class PackedLM(nn.Module):
         lm: the transformers model, with attention by documents installed.
 
     Raises:
-        InputError: documents cannot be kept apart in this model, or its logits are no plain product (T013).
+        InputError: documents cannot be kept apart in this model, its logits are no plain product, or the loss that was
+            asked for is not there (T013).
     """
 
     def __init__(self, lm: PreTrainedModel, backend: Backend, config: StepConfig) -> None:
@@ -53,6 +54,7 @@ class PackedLM(nn.Module):
         self.lm = lm
         self.backend: Backend = backend
         self.chunk = config.loss_chunk
+        self.cross_entropy = loss.choose(config.loss)
         self.autocast = config.precision == "autocast"
         self.scale, self.softcap = _logits(lm)
 
@@ -65,7 +67,7 @@ class PackedLM(nn.Module):
         with torch.autocast(batch.tokens.device.type, torch.bfloat16, enabled=self.autocast):
             hidden = decoder(input_ids=batch.tokens, **arguments(batch, self.backend)).last_hidden_state[0]
             weight = self.lm.get_output_embeddings().weight  # type: ignore[no-untyped-call]
-            return linear_cross_entropy(
+            return self.cross_entropy(
                 hidden,
                 weight.to_local() if isinstance(weight, DTensor) else weight,
                 batch.targets,
@@ -117,9 +119,9 @@ def prepare_layers(model: PackedLM, config: StepConfig) -> None:
     for layer in layers:
         # On the instance: names of parameters stay, and the hooks of FSDP lie outside of what is compiled.
         if config.compile:
-            layer.forward = torch.compile(layer.forward)  # type: ignore[method-assign]
+            layer.forward = torch.compile(layer.forward)
         if config.recompute:
-            layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)  # type: ignore[method-assign]
+            layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)
 
 
 def _quantize(layers: list[nn.Module], kind: Literal["float8", "mxfp8"]) -> None:

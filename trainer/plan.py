@@ -25,6 +25,9 @@ from trainer.config import MeshConfig, StepConfig
 Lengths = Sequence[int] | NDArray[np.integer]
 KINDS = ("llama", "mistral", "qwen2", "qwen3")
 
+MOST_GPUS = 4_096
+"""Where the search for a layout ends."""
+
 HEADROOM = 0.9
 """The share of a GPU's memory that a plan may fill; the rest is for CUDA, NCCL, fragmentation and what we forgot."""
 
@@ -103,44 +106,62 @@ def architecture_of(config: Any, name: str = "") -> Architecture:
     """The sizes in a Hugging Face configuration: an object with its fields as attributes.
 
     Raises:
-        InputError: it is of a kind with other formulas, such as mixtures of experts (T008).
+        InputError: it is of a kind with other formulas, such as mixtures of experts, or a size is none (T008).
     """
-    kind = getattr(config, "model_type", "")
+    kind = getattr(config, "model_type", None)
     if kind not in KINDS:
         raise InputError(
             f"no plan can be made for models of the kind `{kind}`",
             code="T008",
             help=f"plans know dense decoders: {', '.join(KINDS)}",
         )
-    heads, width, ffn = config.num_attention_heads, config.hidden_size, config.intermediate_size
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    head_dim = getattr(config, "head_dim", None) or width // heads
-    layers, tied = config.num_hidden_layers, bool(getattr(config, "tie_word_embeddings", False))
-    sizes = (layers, width, ffn, heads, kv_heads, head_dim, config.vocab_size)
-    return Architecture(name or kind, *sizes, tied, head_norms=kind == "qwen3")
+
+    def size(field: str, usual: int | None = None) -> int:
+        value = getattr(config, field, None)
+        value = usual if value is None else value
+        if type(value) is not int or not 0 < value < 2**31:
+            raise InputError(
+                f"no plan can be made for a model whose `{field}` is {value!r}",
+                code="T008",
+                help="its configuration must give this size as a whole number above 0",
+            )
+        return value
+
+    width, heads = size("hidden_size"), size("num_attention_heads")
+    return Architecture(
+        name or kind,
+        layers=size("num_hidden_layers"),
+        width=width,
+        ffn=size("intermediate_size"),
+        heads=heads,
+        kv_heads=size("num_key_value_heads", heads),
+        head_dim=size("head_dim", width // heads),
+        vocabulary=size("vocab_size"),
+        tied=bool(getattr(config, "tie_word_embeddings", False)),
+        head_norms=kind == "qwen3",
+    )
 
 
 def find_architecture(model: str) -> Architecture:
-    """The architecture of a name that is known here, or of a folder or file with a Hugging Face configuration.
+    """The architecture of a folder or file with a Hugging Face configuration, or of a name that is known here.
 
     Raises:
         InputError: neither (T008).
     """
+    file = Path(model) / "config.json" if Path(model).is_dir() else Path(model)
     known = "smollm2-135m" if model == "embedded" else model.lower().rsplit("/", 1)[-1]
     known = known.removesuffix("-base").removesuffix("-instruct")
-    if known in ARCHITECTURES:
+    if known in ARCHITECTURES and not file.is_file():
         return ARCHITECTURES[known]
-    file = Path(model) / "config.json" if Path(model).is_dir() else Path(model)
     try:
-        fields = json.loads(file.read_bytes())
-        return architecture_of(SimpleNamespace(**fields), file.resolve().parent.name)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        names = ", ".join(a.name for a in ARCHITECTURES.values())
+        config = SimpleNamespace(**json.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise InputError(
-            f"no plan can be made for {model}: {error}",
+            f"no plan can be made for {model}: {getattr(error, 'strerror', None) or error}",
             code="T008",
-            help=f"name a folder with a config.json, or one of {names}",
+            help=f"name a folder with a config.json, or one of {', '.join(a.name for a in ARCHITECTURES.values())}",
         ) from error
+    return architecture_of(config, file.resolve().parent.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +179,7 @@ GPUS = {
         # From NVIDIA's data sheets, whose sparse figures are twice these; special kinds before those they are named after.
         Gpu("GB200", 186e9, 2.5e15),
         Gpu("B200", 180e9, 2.25e15),
+        Gpu("H200 NVL", 141e9, 835e12),
         Gpu("H200", 141e9, 989e12),
         Gpu("H100 NVL", 94e9, 835e12),
         Gpu("H100 PCIe", 80e9, 756e12),
@@ -183,7 +205,8 @@ def hermes_lengths(context: int = 16_384, samples: int = 10_000) -> NDArray[np.i
     """Lengths as in the Hermes 4 set: 70% reasoning (median 4,430 tokens) and 30% without (680), both lognormal.
 
     Quantiles of the law instead of draws, so that a plan is a pure function. Samples over the context are left out, as
-    the paper's own script does; at 16,384 the mean is 3,830, an eighth are over half of it, and the attended context 3,560.
+    the paper's own script does (where all are, one fills the row); at 16,384 the mean is 3,830 and an eighth are over
+    half of it.
     """
     share = round(0.7 * samples)
     parts = []
@@ -192,7 +215,7 @@ def hermes_lengths(context: int = 16_384, samples: int = 10_000) -> NDArray[np.i
         parts.append(median * np.exp(sigma * np.array(z)))
     lengths: NDArray[np.int64] = np.maximum(np.concatenate(parts), 1).astype(np.int64)
     fitting: NDArray[np.int64] = lengths[lengths <= context]
-    return fitting
+    return fitting if fitting.size else np.array([context])
 
 
 def attended_context(lengths: Lengths) -> float:
@@ -313,12 +336,11 @@ def lay_out(
     Raises:
         InputError: GPUs, heads or rows cannot be shared evenly so (T015).
     """
-    others = mesh.replicas * mesh.tensor
-    filled = replace(mesh, shards=mesh.shards or max(1, gpus // others))
+    filled = replace(mesh, shards=mesh.shards or max(1, gpus // (mesh.replicas * mesh.tensor)))
     parts = filled.replicas * filled.shards
     shape = f"{filled.replicas} × {filled.shards} × {filled.tensor}"
     wrong = ""
-    if filled.shards * others != gpus:
+    if parts * mesh.tensor != gpus:
         wrong = f"a mesh of {shape} (replicas × shards × tensor) is not {gpus} GPUs"
     elif architecture.kv_heads % mesh.tensor:
         wrong = f"{mesh.tensor} GPUs cannot share the {architecture.kv_heads} key heads of {architecture.name} evenly"
@@ -335,19 +357,21 @@ def lay_out(
 
 
 def advise(architecture: Architecture, gpu: Gpu, gpus: int, step: StepConfig, context: int) -> Layout | None:
-    """The first layout that fits, on these GPUs or else twice as many, and so on up to 4,096; None where none does.
+    """The first layout that fits, on these GPUs or else twice as many, and so on up to `MOST_GPUS`; None where none does.
 
     The smallest tensor degree comes first, since its traffic is the dearest, and recomputation only where it must be.
     """
-    while gpus <= 4_096:
-        for tensor, recompute in product((1, 2, 4, 8), (False, True)):
+    recomputations = (True,) if step.recompute else (False, True)
+    while True:
+        for tensor, recompute in product((1, 2, 4, 8), recomputations):
             parts = gpus // tensor
             if gpus % tensor == 0 and architecture.kv_heads % tensor == 0 and step.rows % parts == 0:
                 mesh, tried = MeshConfig(shards=parts, tensor=tensor), replace(step, recompute=recompute)
                 if (found := lay_out(architecture, gpu, gpus, tried, mesh, context)).fits:
                     return found
         gpus *= 2
-    return None
+        if gpus > MOST_GPUS:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.disk import arriving
 from trainer.packed import DROPPED, PICTURES, PackedSet
 
 FULL = 0.999
@@ -168,14 +169,14 @@ def write_page(data: PackedSet) -> Path:
     """Write `lengths.png`, and `report.html`: one page that needs nothing else."""
     picture = draw(data)
     image, page = (data.folder / name for name in PICTURES)
-    image.write_bytes(picture)
+    with arriving(image) as stream:
+        stream.write(picture)
     left = "".join(f"<li>{html.escape(why)}</li>" for why in room_left(data))
     total = sum(data.manifest["counts"]["dropped"].values())
-    with (data.folder / DROPPED).open(encoding="utf-8") as stream:
-        dropped = [json.loads(line) for line in itertools.islice(stream, _DROPPED_SHOWN)]
+    with (data.folder / DROPPED).open("rb") as lines:
+        dropped = [json.loads(line) for line in itertools.islice(lines, _DROPPED_SHOWN)]
     name = html.escape(data.folder.resolve().name)
-    page.write_text(
-        f"""<!doctype html>
+    text = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
@@ -195,9 +196,9 @@ th {{ font-weight: normal; color: #666; white-space: nowrap }}
 {_table((file["name"], file["hash"]) for file in data.manifest["inputs"]["files"])}
 {_table((key, json.dumps(value)) for key, value in data.manifest["inputs"].items() if key != "files")}
 </html>
-""",
-        encoding="utf-8",
-    )
+"""
+    with arriving(page) as stream:
+        stream.write(text.encode())
     return page
 
 

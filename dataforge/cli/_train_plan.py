@@ -11,22 +11,23 @@ import typer
 from dataforge.cli._terminal import print_json, say
 
 if TYPE_CHECKING:
-    from trainer.config import MeshConfig
     from trainer.plan import Architecture, Gpu, Layout, Lengths, Time
 
 
 def plan(
     preset: str | None = typer.Option(None, help="A configuration that ships, such as hermes4-14b."),
     config: Path | None = typer.Option(None, "--config", help="A TOML file over it."),
-    sets: list[str] = typer.Option([], "--set", help="One value over both: train.recompute=true"),
+    sets: list[str] = typer.Option([], "--set", help="One value over both: mesh.tensor=8"),
     model: str | None = typer.Option(
         None, help="A name such as Llama-3.1-8B, or a folder with a config.json."
     ),
     gpu: str = typer.Option("B200", help="Kind of GPU: B200, H200, H100 or A100."),
-    gpus: int = typer.Option(8, min=1, help="How many of them."),
-    mesh: str | None = typer.Option(None, help="Replicas × shards × tensor: 1x24x8"),
+    gpus: int = typer.Option(8, min=1, max=1_000_000, help="How many of them."),
     tokens: float | None = typer.Option(
-        None, min=1, help="Tokens in all; without it, those of the preset's steps, or 56e9."
+        None,
+        min=1,
+        max=1e20,
+        help="Tokens in all; without it, those of the configured steps, of the packed set, or 56e9.",
     ),
     mfu: float = typer.Option(0.40, min=0.01, max=1.0, help="Share of the peak that training reaches."),
     packed: Path | None = typer.Option(None, help="A packed set, for the lengths of its documents."),
@@ -41,43 +42,53 @@ def plan(
         _show_paper(as_json)
         return
     from dataforge.errors import InputError
-    from trainer.config import load
-    from trainer.plan import PAPER_TOKENS, advise, find_architecture, gpu_of, hermes_lengths, lay_out, time_of
+    from trainer.config import MeshConfig, load
+    from trainer.plan import (
+        GPUS,
+        MOST_GPUS,
+        PAPER_TOKENS,
+        advise,
+        find_architecture,
+        gpu_of,
+        hermes_lengths,
+        lay_out,
+        time_of,
+    )
 
     configured = preset is not None or config is not None
     if not configured and model is None:
         raise InputError(
             "nothing to plan for", code="T001", help="name a --preset, a --config or a --model: Llama-3.1-8B"
         )
-    # A bare model is planned as the presets for many GPUs are; how many rows a batch has is then open.
+    # A bare model is planned as the presets for many GPUs are; its mesh and the rows of its batch are open, unless set.
     usual = [] if configured else ["data.context=16384", "train.precision=autocast"]
     settings = load(preset, config, [*usual, *sets])
-    step = settings.train if configured else replace(settings.train, rows=0)
-    architecture = find_architecture(model or settings.model.path)
+    step, mesh = settings.train, settings.mesh
+    if not configured and not any(text.strip().startswith(("train.rows", "train.steps")) for text in sets):
+        step = replace(step, rows=0)
+    architecture = find_architecture(settings.model.path if model is None else model)
     kind = gpu_of(gpu)
     if kind is None:
-        from trainer.plan import GPUS
-
         raise InputError(
             f"`{gpu}` is no kind of GPU that plans know", code="T008", help=f"choose one of {', '.join(GPUS)}"
         )
+    context = settings.data.context
+    lengths: Lengths = hermes_lengths(context)
+    set_tokens = PAPER_TOKENS
     if packed is not None:
         from trainer.data import PackedSet
 
         rows = PackedSet(packed)
-        context = rows.context
-        lengths: Lengths = rows.document_lengths
-    else:
-        context = settings.data.context
-        lengths = hermes_lengths(context)
-    if tokens is None:
-        tokens = float(step.steps * step.rows * context) or PAPER_TOKENS
+        context, lengths = rows.context, rows.document_lengths
+        set_tokens = float(step.epochs * rows.document_lengths.sum())
+    tokens = tokens or float(step.steps * step.rows * context) or set_tokens
 
-    asked = _mesh(mesh) if mesh is not None else settings.mesh if configured else None
-    layout = lay_out(architecture, kind, gpus, step, asked, context) if asked is not None else None
-    advice = None if layout is not None and layout.fits else advise(architecture, kind, gpus, step, context)
-    fitting = layout if layout is not None and layout.fits else advice
-    gpus_used = fitting.gpus if fitting is not None else gpus
+    layout = advice = None
+    if configured or mesh != MeshConfig():
+        layout = lay_out(architecture, kind, gpus, step, mesh, context)
+    if layout is None or not layout.fits:
+        advice = advise(architecture, kind, gpus, step, context)
+    gpus_used = advice.gpus if advice is not None else gpus
     time = time_of(architecture, kind, gpus_used, lengths, context, tokens, mfu)
     if as_json:
         print_json(
@@ -92,12 +103,10 @@ def plan(
             }
         )
         return
-    billions = (
-        f"{architecture.parameters / 1e9:,.2f}B parameters, {architecture.matmul_parameters / 1e9:,.2f}B"
-    )
-    say(f"{architecture.name}: {billions} of them in matrix products")
+    whole, multiplied = architecture.parameters / 1e9, architecture.matmul_parameters / 1e9
+    say(f"{architecture.name}: {whole:,.2f}B parameters, {multiplied:,.2f}B of them in matrix products")
     say(
-        f"on {gpus} × {kind.name}, of {_gb(kind.memory)} and {kind.peak / 1e12:,.0f} TFLOP/s (dense bf16) each\n"
+        f"on {gpus:,} × {kind.name}, of {_gb(kind.memory)} and {kind.peak / 1e12:,.0f} TFLOP/s (dense bf16) each\n"
     )
     say(f"{step.precision}, rows of {context:,} tokens, {step.micro_rows} at once")
     if layout is not None:
@@ -107,25 +116,11 @@ def plan(
             say("this fits:")
         _show_layout(advice, kind)
     elif layout is None or not layout.fits:
-        say("no layout fits on up to 4,096 GPUs: shorter rows or a larger GPU are needed")
+        say(
+            f"no layout fits on {max(gpus, MOST_GPUS):,} GPUs or fewer: it takes shorter rows, a larger GPU, or "
+            "a number of rows that more of them can share\n"
+        )
     _show_time(time, architecture, tokens, gpus_used)
-
-
-def _mesh(text: str) -> MeshConfig:
-    from dataforge.errors import InputError
-    from trainer.config import MeshConfig
-
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise InputError(
-            f"`{text}` is no mesh", code="T001", help="write replicas x shards x tensor, such as 1x24x8"
-        )
-    replicas, shards, tensor = map(int, parts)
-    if not replicas or not tensor:
-        raise InputError(
-            f"`{text}` is no mesh", code="T001", help="only shards may be 0: then it is what is left"
-        )
-    return MeshConfig(replicas=replicas, shards=shards, tensor=tensor)
 
 
 def _described(layout: Layout | None) -> dict[str, Any] | None:

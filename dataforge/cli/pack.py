@@ -54,6 +54,7 @@ def pack(
 
     What was left out, cut or split is said and counted; what was there already is not tokenised again.
     """
+    from dataforge.errors import InputError
     from trainer.config import load
     from trainer.packed import PackedSet, is_packed_set
 
@@ -63,17 +64,29 @@ def pack(
         chosen = replace(chosen, data=replace(chosen.data, paths=tuple(paths)))
     named = chosen.data.paths
     if not named:
-        raise typer.BadParameter("name a corpus, a chat file or a packed set", param_hint="PATHS")
-    if out is None and len(named) == 1 and is_packed_set(Path(named[0])):
+        raise InputError(
+            "there is nothing to pack", code="T001", help="name a corpus, a chat file or a packed set"
+        )
+    if out is not None:
+        data = _make(chosen, out, quiet=as_json)
+    elif len(named) > 1 or not is_packed_set(Path(named[0])):
+        raise InputError(
+            "the packed set has no place to be written to", code="T001", help="name a folder with --out"
+        )
+    elif sets or any(value is not None for _, value in short):
+        raise InputError(
+            f"{named[0]} is a packed set, which is only shown: no setting changes it",
+            code="T001",
+            help=f"to pack anew, name what it was made from, and --out {named[0]}",
+        )
+    else:
         data = PackedSet(Path(named[0]))
         if show is None:
             data.verify()
-    elif out is None:
-        raise typer.BadParameter("name the folder that the packed set is written to", param_hint="--out")
-    else:
-        data = _make(chosen, out, quiet=as_json)
     if show is not None and show >= len(data):
-        raise typer.BadParameter(f"rows are numbered from 0 to {len(data) - 1:,}", param_hint="--show")
+        raise InputError(
+            f"there is no row {show:,}", code="T001", help=f"rows have the numbers 0 to {len(data) - 1:,}"
+        )
     if as_json:
         print_json(_manifest(data) if show is None else _row(data, show))
     elif show is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ import pytest
 
 import trainer.rendering
 from dataforge.cli import main
-from tests.cli.commands import command, environment
+from tests.cli.commands import REPOSITORY, environment
 
 PAGE = (Path(__file__).parents[2] / "docs" / "packing.md").read_text(encoding="utf-8")
+[CHATS] = re.findall(r"<!-- file: chats.jsonl -->\n```json\n(.*?)```", PAGE, re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,27 @@ class Said:
 Pack = Callable[..., Said]
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `dataforge pack` makes of the page's chat file: a picture takes most of its time."""
+    from trainer.config import load
+    from trainer.data import prepare
+    from trainer.show import write_page
+
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "chats.jsonl").write_text(CHATS)
+    sets = ("model.path=tiny", "data.context=192", f"data.paths=['{folder / 'chats.jsonl'}']")
+    write_page(prepare(load(sets=sets), folder / "packed"))
+    return folder / "packed"
+
+
 @pytest.fixture
 def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Pack:
     """Runs the command in a folder of its own with the page's chat file, in this process: torch takes seconds to load."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
-    written = re.search(r"<!-- file: chats.jsonl -->\n```json\n(.*?)```", PAGE, re.DOTALL)
-    assert written
-    Path("chats.jsonl").write_text(written[1])
+    Path("chats.jsonl").write_text(CHATS)
 
     def run(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["dataforge", "pack", *arguments])
@@ -79,8 +93,8 @@ def test_a_set_is_opened_checked_and_told_as_json(pack: Pack) -> None:
     assert "error[T007]: packed/bins.arrow is damaged" in damaged.err
 
 
-def test_packed_anew_the_page_is_of_the_new_rows(pack: Pack) -> None:
-    pack(*MAKE)
+def test_packed_anew_the_page_is_of_the_new_rows(pack: Pack, made: Path) -> None:
+    shutil.copytree(made, "packed")
     assert "3 of 192 tokens, one sample each" in pack(*MAKE, "--packing", "none").out
     assert "one sample each" in Path("packed/report.html").read_text()
 
@@ -124,7 +138,7 @@ def test_stopped_it_goes_on(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None
     assert "200 final" in finished.out
 
 
-def test_wrong_input_ends_with_two_and_says_what_to_do(pack: Pack) -> None:
+def test_wrong_input_ends_with_two_and_says_what_to_do(pack: Pack, made: Path) -> None:
     Path("empty.jsonl").write_text("")
     assert pack("empty.jsonl", "-o", "p", "--model", "tiny").err.startswith(
         "error[T002]: empty.jsonl: no row"
@@ -132,26 +146,38 @@ def test_wrong_input_ends_with_two_and_says_what_to_do(pack: Pack) -> None:
     assert (
         json.loads(pack("empty.jsonl", "-o", "p", "--model", "tiny", "--json").out)["error"]["code"] == "T002"
     )
-    pack(*MAKE)
+    shutil.copytree(made, "packed")
     for arguments, words in {
-        ("chats.jsonl",): "--out",
-        ("packed", "--show", "1"): "rows are numbered from 0 to 0",
-        (): "PATHS",
+        ("chats.jsonl",): "T001",
+        ("packed", "chats.jsonl"): "T001",
+        ("packed", "--show", "1"): "rows have the numbers 0 to 0",
+        ("packed", "--context", "96"): "no setting changes it",
+        ("packed", "-o", "p", "--model", "tiny"): "packed: is a packed set",
+        (): "nothing to pack",
         ("chats.jsonl", "-o", "p", "--packing", "tightly"): "T001",
     }.items():
         ended = pack(*arguments)
         assert ended.code == 2
+        assert ended.err.startswith("error[T00")
         assert words in ended.err
 
 
-def test_a_look_at_a_set_loads_no_torch(pack: Pack) -> None:
-    pack(*MAKE)
+def test_a_look_at_a_set_loads_nothing_that_takes_long(made: Path) -> None:
+    code = """
+import sys
+import trainer.pack
+from dataforge.cli import main
+try:
+    main(["pack", sys.argv[1], "--show", "0"])
+finally:
+    print({"torch", "numba", "matplotlib"} & sys.modules.keys())
+"""
     looked = subprocess.run(
-        [sys.executable, "-X", "importtime", *command("pack", "packed", "--show", "0")[1:]],
-        env=environment(),
+        [sys.executable, "-c", code, str(made)],
+        env=environment(PYTHONPATH=str(REPOSITORY)),
         capture_output=True,
         text=True,
         check=True,
     )
     assert "document 3 of 3" in looked.stdout
-    assert not re.search(r"\| +(torch|numba|matplotlib)$", looked.stderr, re.MULTILINE)
+    assert looked.stdout.endswith("set()\n")

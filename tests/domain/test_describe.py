@@ -98,7 +98,7 @@ described = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(described)
 @example(("real", interval(1e300)))
 @example(("real", interval(1e-7, 2)))
@@ -153,7 +153,7 @@ def probes() -> list[Thing]:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(expressions())
 def test_text_of_a_condition_reads_back_with_the_same_meaning(tree: Any) -> None:
     from dataforge.domain.conditions import holds, terms_of

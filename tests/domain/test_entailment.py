@@ -112,7 +112,7 @@ def satisfies(state: Mapping[str, BaseModel], clause: Any) -> bool:
     return any(term.value(state, len) in values for term, values in clause.items())
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(CONDITIONS, st.sampled_from(["Doc", "Note"]))
 def test_boxes_and_clauses_mean_what_the_condition_means(text: str, struct: str) -> None:
     expr = resolve(qualify(text, struct), Terms())
@@ -124,7 +124,7 @@ def test_boxes_and_clauses_mean_what_the_condition_means(text: str, struct: str)
         assert bool(broken(expr, state, len)) != real
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(CONDITIONS, CONDITIONS)
 def test_entailment_is_sound_and_exact(known: str, wanted: str) -> None:
     """Where every field may be null, terms are independent, and what follows is exactly what is found to follow."""

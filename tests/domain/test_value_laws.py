@@ -60,7 +60,7 @@ three_of_a_kind = st.sampled_from(KINDS).flatmap(
 )
 
 
-@settings(max_examples=1_200, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(three_of_a_kind)
 def test_operations_agree_with_brute_force(drawn: tuple[Values, Values, Values, Sequence[object]]) -> None:
     a, b, _, universe = drawn
@@ -76,7 +76,7 @@ def test_operations_agree_with_brute_force(drawn: tuple[Values, Values, Values, 
     assert a.full == (in_a == everything)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(three_of_a_kind)
 def test_laws_of_sets(drawn: tuple[Values, Values, Values, Sequence[object]]) -> None:
     a, b, c, _ = drawn

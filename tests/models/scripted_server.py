@@ -79,8 +79,8 @@ def cut_short(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
-def hang(handler: BaseHTTPRequestHandler) -> None:
-    time.sleep(1.5)
+def hang(handler: BaseHTTPRequestHandler, seconds: float = 1.5) -> None:
+    time.sleep(seconds)
     handler.close_connection = True
 
 
@@ -149,7 +149,7 @@ def storm(seed: int) -> Act:
         (5, error(500, "oops")),
         (5, error(429, "slow down", Retry_After="0.05")),
         (2, reset),
-        (2, hang),
+        (2, partial(hang, seconds=2.5)),
         (2, cut_short),
         (2, answer(200, '{"choices": []}')),
         (82, slowly(says(), 0.01)),

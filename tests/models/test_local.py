@@ -97,9 +97,10 @@ def test_a_cancelled_call_stops_computing():
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        started = time.monotonic()
+        # The engine computes in this process.
+        started = time.process_time()
         await backend.complete(request("Hi", max_tokens=2))
-        return time.monotonic() - started
+        return time.process_time() - started
 
     assert with_generator(use) < 5
 

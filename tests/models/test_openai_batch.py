@@ -667,16 +667,15 @@ def test_an_interrupted_run_leaves_its_batch_to_the_next_start(tmp_path):
     with BatchServer() as server:
         command = project(tmp_path, server, 20)
         server.hold.set()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        assert server.held.wait(30)
-        while process.poll() is None:  # the first asks to stop, another one to leave what is in flight
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(1)
-            except subprocess.TimeoutExpired:
-                continue
-        assert process.returncode == 3, process.stderr.read()
-        process.stderr.close()
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert server.held.wait(120)
+            process.send_signal(signal.SIGINT)  # asks to stop
+            told = next(line for line in process.stderr if "once more to leave them" in line)
+            process.send_signal(signal.SIGINT)  # leaves what is in flight
+            told += process.stderr.read()
+        assert process.returncode == 3, told
         server.hold.clear()
         run_to_end(command)
         assert set(server.keys.values()) == {1}

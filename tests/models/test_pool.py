@@ -65,9 +65,10 @@ def down():
 @pytest.mark.parametrize("backend", ["openai", "openai_sdk"])
 def test_a_storm_costs_no_call(backend):
     with ScriptedServer([storm(seed=3)]) as server:
-        replies = ask(400, server.url, backend=backend, concurrency=32, total_timeout_s=0.6)
+        # Less than the storm's hung calls take, and enough for the others on a busy machine.
+        replies = ask(200, server.url, backend=backend, concurrency=32, total_timeout_s=2)
     assert {reply.text for reply in replies} == {"Hello."}
-    assert len(server.requests) <= 1.35 * 400
+    assert len(server.requests) <= 1.35 * 200
     assert sum(reply.attempts for reply in replies) == len(server.requests)
 
 

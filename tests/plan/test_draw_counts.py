@@ -20,7 +20,7 @@ from tests.plan.domains import ProgramSpec, programs
 
 MOST = 400
 RELAXED = settings(
-    max_examples=120,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )

@@ -39,11 +39,11 @@ from dataforge.plan.why import clauses_of
 from tests.plan.domains import VALUES, ProgramSpec, programs
 
 RELAXED = settings(
-    max_examples=int(os.environ.get("DATAFORGE_EXAMPLES", "250")),
+    max_examples=int(os.environ.get("DATAFORGE_EXAMPLES", "100")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
-FEWER = settings(RELAXED, max_examples=max(1, RELAXED.max_examples // 4))
+FEWER = settings(RELAXED, max_examples=max(1, RELAXED.max_examples // 2))
 MOST_LITERALS = 9
 MOST_PLACES = 6
 

@@ -28,7 +28,7 @@ from tests.plan.domains import VALUES, Act, ProgramSpec, Schema, instances, prog
 MOST_WALKS = 300
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 RELAXED = settings(
-    max_examples=int(os.environ.get("DATAFORGE_EXAMPLES", "400")), deadline=None, suppress_health_check=QUIET
+    max_examples=int(os.environ.get("DATAFORGE_EXAMPLES", "150")), deadline=None, suppress_health_check=QUIET
 )
 NOT_LINKED = {"F030", "F031"}
 """What the resolver says of conditions with too many alternatives, and of such as can never hold."""

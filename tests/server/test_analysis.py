@@ -90,7 +90,7 @@ def sessions(draw: st.DrawFn, most: int = 5) -> tuple[str, list[str]]:
     return name, texts
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(session=sessions())
 def test_an_analysis_with_a_memory_says_what_a_fresh_one_says(
     files: Path, session: tuple[str, list[str]]
@@ -110,7 +110,7 @@ def test_an_analysis_with_a_memory_says_what_a_fresh_one_says(
             ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(session=sessions())
 def test_an_analysis_says_what_the_compiler_says(files: Path, session: tuple[str, list[str]]) -> None:
     from dataforge.domain.resolve import load_program

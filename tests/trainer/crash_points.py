@@ -25,7 +25,7 @@ from trainer.parallel import World
 ALONE = World(0, 1, torch.device("cpu"), None, 0, 1)
 CONFIG = Config(checkpoint=CheckpointConfig(keep=1))
 CASE = Case(MeshConfig(), changes={"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 32})
-STEPS = 3
+STEPS = 2
 HEARD = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate"}
 
 
@@ -45,7 +45,15 @@ def everything(state: State) -> list[Tensor]:
     ]
 
 
-def run(folder: Path, kill_at: int, acknowledge: int) -> None:
+def is_whole(folder: Path) -> bool:
+    try:
+        files = json.loads((folder / "checkpoint.json").read_bytes())["files"]
+    except FileNotFoundError:
+        return False
+    return {file.name for file in folder.iterdir()} == {*files, "checkpoint.json"}
+
+
+def run(state: State, folder: Path, kill_at: int, acknowledge: int) -> None:
     """Make all steps, a checkpoint after each, and say which of them are written. Never returns."""
     count = 0
 
@@ -57,7 +65,6 @@ def run(folder: Path, kill_at: int, acknowledge: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hear)
-    state = new_state(ALONE, CASE)
     checkpoints = Checkpoints(folder, ALONE, CONFIG, DATA)
     while state.step < STEPS:
         change(state)
@@ -69,7 +76,7 @@ def run(folder: Path, kill_at: int, acknowledge: int) -> None:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    state = new_state(ALONE, CASE)
+    begun, state = new_state(ALONE, CASE), new_state(ALONE, CASE)
     expected = []
     for _ in range(STEPS):
         change(state)
@@ -80,12 +87,11 @@ def main(folder: Path) -> None:
         readable, writable = os.pipe()
         child = os.fork()
         if child == 0:
-            run(run_folder, len(kills) + 1, writable)
+            run(begun, run_folder, len(kills) + 1, writable)
         os.close(writable)
         status = os.waitpid(child, 0)[1]
         acknowledged = max(os.read(readable, STEPS), default=0)
         os.close(readable)
-        state = new_state(ALONE, CASE)
         found = Checkpoints(run_folder, ALONE, CONFIG, DATA).resume(state)
         kills.append(
             {
@@ -93,6 +99,7 @@ def main(folder: Path) -> None:
                 "acknowledged": acknowledged,
                 "resumed": state.step if found else 0,
                 "same": not found or all(map(torch.equal, expected[state.step - 1], everything(state))),
+                "whole": all(map(is_whole, run_folder.iterdir())),
                 "left": sorted(file.name for file in run_folder.iterdir()),
             }
         )

@@ -301,7 +301,7 @@ def model_of(name: str, **changes: Any) -> PreTrainedModel:
 @pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
-        ("Mamba", {}, "carries a state"),
+        ("Rwkv", {"attention_hidden_size": 32}, "carries a state"),
         ("Lfm2", {"layer_types": ["conv", "full_attention"]}, "convolution"),
         ("Bloom", {"n_head": 2, "n_layer": 1}, "does not let its attention be exchanged"),
         ("Llama", {"layer_types": ["linear_attention", "full_attention"]}, "of kind linear_attention"),

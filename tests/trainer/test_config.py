@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dataforge.errors import InputError
 from trainer import config as configuration
-from trainer.config import Config, digest, flat, load, mathematics, presets, to_toml
+from trainer.config import Config, LogConfig, digest, flat, load, mathematics, presets, to_toml
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -75,6 +75,13 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=25)
 @given(config=configs())
 def test_a_written_configuration_is_read_to_the_same_tree(file: Path, config: Config) -> None:
+    file.write_text(to_toml(config), encoding="utf-8")
+    assert load(file=file) == config
+
+
+def test_control_characters_and_quotes_are_written_as_toml_wants_them(file: Path) -> None:
+    odd = "".join(map(chr, [*range(32), 0x7F, 0x85, 0x2028])) + "\"\\'é🐝"
+    config = Config(log=LogConfig(project=odd))
     file.write_text(to_toml(config), encoding="utf-8")
     assert load(file=file) == config
 

@@ -29,7 +29,8 @@ from schemas.chat import Message
 from schemas.corpus import Row as CorpusRow
 from trainer import data, packed, rendering
 from trainer.config import Config, DataConfig, ModelConfig
-from trainer.data import PackedSet, order, prepare, read_conversations
+from trainer.conversations import Conversations
+from trainer.data import PackedSet, order, prepare
 from trainer.samples import IGNORED
 from trainer.show import documents, room_left, write_page
 
@@ -148,7 +149,7 @@ def corpus(folder: Path, *kinds: str) -> Path:
 
 
 def test_a_corpus_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    found = list(read_conversations([str(corpus(tmp_path / "c", "final", "call", "final"))], ["final"]))
+    found = list(Conversations([str(corpus(tmp_path / "c", "final", "call", "final"))], ["final"]))
     assert [(c.id, c.kind, c.thinking, c.tools) for c in found] == [
         (id, "final", "on", (TOOL,)) for id in ("r0", "r2")
     ]
@@ -169,7 +170,7 @@ def test_a_changed_file_of_a_corpus_is_refused(tmp_path: Path) -> None:
 
 def test_a_corpus_of_calls_alone_says_so(tmp_path: Path) -> None:
     folder = corpus(tmp_path / "c", "call", "call")
-    read = lambda: list(read_conversations([str(folder)], ["final"]))  # noqa: E731
+    read = lambda: list(Conversations([str(folder)], ["final"]))  # noqa: E731
     refused("T002", read, "of 2 rows none is `final`: 2 are `call`", """--set 'data.kinds=["call"]'""")
 
 
@@ -186,7 +187,7 @@ def test_a_corpus_of_calls_alone_says_so(tmp_path: Path) -> None:
 )
 def test_what_is_trained(tmp_path: Path, messages: list[dict[str, Any]], trained: list[bool]) -> None:
     path = write(tmp_path / "chat.jsonl", {"messages": messages})
-    [found] = read_conversations([str(path)], ["final"])
+    [found] = Conversations([str(path)], ["final"])
     assert [message.train for message in found.messages] == trained
     assert found.id == "chat.jsonl:1"
 
@@ -210,7 +211,7 @@ def test_columns_of_other_makers_are_read(tmp_path: Path) -> None:
     write(
         tmp_path / "b.jsonl", {"messages": [says("assistant", [{"type": "text", "text": t} for t in "xy"])]}
     )  # type: ignore[arg-type]
-    first, second = read_conversations([str(tmp_path)], ["final"])
+    first, second = Conversations([str(tmp_path)], ["final"])
     assert first.messages[1].tool_calls == calls
     assert first.messages[1].content == ""
     assert first.tools == (TOOL,)
@@ -238,13 +239,45 @@ def test_columns_of_other_makers_are_read(tmp_path: Path) -> None:
             "`tool_calls` is no JSON",
         ),
         ('{"messages": [{"role": "user", "content": "x"}], "tools": [1]}', "`tools` holds"),
+        ('{"messages": [{"role": "user", "content": "x"}], "tools": [{"name": ""}]}', "without a name"),
+        (
+            '{"messages": [{"role": "user", "content": "x"}], "tools": ["{\\"name\\": NaN}"]}',
+            "`tools` is no JSON",
+        ),
+        ('{"messages": [{"role": "assistant", "content": "x", "tool_calls": 1}]}', "`tool_calls` is no list"),
+        ('{"messages": [{"role": "user", "content": "x", "tool_calls": [{}]}]}', "is not the assistant's"),
+        ('{"messages": [{"role": "assistant", "content": "x", "reasoning": "hm"}]}', "`reasoning_content`"),
+        ('{"messages": [{"role": "assistant", "content": "x", "content": "y"}]}', "twice"),
         ('{"messages": [{"role": "user", "content": "x"}], "thinking": "yes"}', "`thinking` is 'yes'"),
     ],
 )
 def test_a_row_that_is_no_conversation_is_named(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "chat.jsonl"
     path.write_text('{"messages": [{"role": "assistant", "content": "x"}]}\n\n' + text + "\n")
-    refused("T002", lambda: list(read_conversations([str(path)], ["final"])), f"{path}, row 3", words)
+    refused("T002", lambda: list(Conversations([str(path)], ["final"])), f"{path}, row 3", words)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"messages": "x"}, "no list of messages"),
+        ({"messages": ["x"]}, "no list of messages"),
+        ({"messages": [None, says("assistant", "x")]}, "no list of messages"),
+        ({"messages": [says("assistant", "x")], "tools": [{"name": b"x"}]}, "`tools` holds something"),
+    ],
+)
+def test_columns_that_are_no_conversation_are_named(tmp_path: Path, row: dict[str, Any], words: str) -> None:
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    refused("T002", lambda: list(Conversations([str(tmp_path)], ["final"])), "a.parquet, row 1", words)
+
+
+def test_numbers_and_ids_are_read_as_they_are(tmp_path: Path) -> None:
+    """orjson would read a large integer as a float, and 0 is an id like any other."""
+    call = {"function": {"name": "f", "arguments": {"n": 2**70}}}
+    path = write(tmp_path / "a.jsonl", {"id": 0, "messages": [says("assistant", "", tool_calls=[call])]})
+    [found] = Conversations([str(path)], ["final"])
+    assert found.id == "0"
+    assert found.messages[0].tool_calls == [call]
 
 
 def test_what_is_no_corpus_is_refused(tmp_path: Path) -> None:
@@ -265,7 +298,7 @@ def test_what_is_no_corpus_is_refused(tmp_path: Path) -> None:
         "text.parquet": "no column `messages`, only text",
     }.items():
         path = tmp_path / name
-        refused("T002", lambda path=path: list(read_conversations([str(path)], ["final"])), str(path), words)
+        refused("T002", lambda path=path: list(Conversations([str(path)], ["final"])), str(path), words)
 
 
 # What is made
@@ -393,7 +426,7 @@ def test_killed_at_every_write_it_goes_on(whole: PackedSet, file: Path, tmp_path
         assert code == -signal.SIGKILL
         if not (out / "manifest.json").exists():
             refused("T007", lambda: PackedSet(out))
-    assert starts == 9
+    assert starts == 14
     assert contents(out) == contents(whole.folder)
 
 

@@ -104,6 +104,8 @@ def test_half_precision_is_near_and_gradients_keep_the_precision_of_their_tensor
         hidden, weight = hidden.float(), weight.float()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         found = solved(linear_cross_entropy, hidden, weight, targets, chunk=32)
+    half = solved(linear_cross_entropy, hidden.bfloat16(), weight.bfloat16(), targets, chunk=32)
+    assert torch.equal(found[1], half[1]), "autocast takes the products in half precision"
     assert found[0].dtype is torch.float32
     assert found[2].dtype is hidden.dtype and found[3].dtype is weight.dtype
     # bf16 has 8 bits: logits up to some 10 are rounded by up to 0.03.

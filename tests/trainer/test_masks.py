@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from dataforge.errors import InputError
@@ -91,6 +92,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
 TOKENIZERS: dict[str, Any] = {}
 
 
+@cache
 def renderer(family: str, **data: Any) -> Renderer:
     """A renderer with the family's own template on the tokenizer; the twin is for it to find."""
     if family not in TOKENIZERS:
@@ -390,12 +392,6 @@ def test_thinking_is_missed_though_its_words_stand_elsewhere_in_the_turn() -> No
     assert notes.counts == {"thinking_removed": 1, "untrained_turns": 1}
 
 
-def test_history_as_in_the_template_counts_the_turns_that_it_cannot_train() -> None:
-    notes = Notes()
-    renderer("qwen3").samples(TWO, notes)
-    assert notes.counts == {"thinking_removed": 1, "untrained_turns": 1}
-
-
 def test_a_turn_is_trained_only_behind_the_header_that_inference_gives_it() -> None:
     # With thinking off, Qwen3 asks behind an empty block, but shows earlier turns without one: trained there, a model
     # would learn to skip its thinking behind the bare header, which is the prompt for thinking.
@@ -453,8 +449,7 @@ def test_overlong_samples_are_cut_at_their_end_and_counted() -> None:
     assert [lost.reason for lost in notes.dropped] == ["overlong"]
 
 
-@given(context=st.integers(2, 300))
-@settings(deadline=None, max_examples=25)
+@pytest.mark.parametrize("context", [2, 3, 7, 64, 167, 336, 337, 338, 4096])
 def test_pieces_train_each_trained_token_once(context: int) -> None:
     (whole,) = renderer("chatml").samples(LONG, Notes())
     notes = Notes()
@@ -501,9 +496,9 @@ def told(message: Message) -> str:
     return f"<think>\n{thoughts}\n</think>\n\n{message.content}" if thoughts else message.content
 
 
-@pytest.mark.parametrize("family", ["llama3", "smollm2", "qwen3", "chatml"])
+@pytest.mark.parametrize("family", ["llama3", "smollm2", "qwen3"])
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 def test_tokens_decode_to_what_the_tokenizers_own_template_renders(family: str, data: st.DataObject) -> None:
     conversation = data.draw(conversations())
     rendering = renderer(family)
@@ -520,17 +515,22 @@ def test_tokens_decode_to_what_the_tokenizers_own_template_renders(family: str, 
 
 
 @given(conversation=conversations())
-@settings(deadline=None, max_examples=60)
-def test_trained_text_is_the_trained_turns_and_their_ends(conversation: Conversation) -> None:
-    samples = renderer("chatml").samples(conversation, Notes())
+@settings(deadline=None, max_examples=25)
+def test_trained_text_is_the_trained_turns_and_only_the_template_writes_their_borders(
+    conversation: Conversation,
+) -> None:
+    (sample,) = renderer("chatml").samples(conversation, Notes())
     turns = [told(m) + "<|im_end|>" for m in conversation.messages if m.train]
-    assert trained_text(TOKENIZERS["chatml"], samples) == "".join(turns)
+    assert trained_text(TOKENIZERS["chatml"], [sample]) == "".join(turns)
+    tokens = sample.tokens.tolist()
+    for border in TOKENIZERS["chatml"].convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"]):
+        assert tokens.count(border) == len(conversation.messages)
     split = renderer("chatml", history="split").samples(conversation, Notes())
     assert [trained_text(TOKENIZERS["chatml"], [sample]) for sample in split] == turns
 
 
 @given(conversation=conversations(), other=CONTENT)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 def test_a_masked_message_changes_no_trained_token(conversation: Conversation, other: str) -> None:
     def trained(messages: tuple[Message, ...]) -> list[int]:
         (sample,) = renderer("chatml").samples(talk(*messages), Notes())
@@ -538,15 +538,6 @@ def test_a_masked_message_changes_no_trained_token(conversation: Conversation, o
 
     changed = tuple(m if m.train else m.model_copy(update={"content": other}) for m in conversation.messages)
     assert trained(conversation.messages) == trained(changed)
-
-
-@given(conversation=conversations())
-@settings(deadline=None, max_examples=60)
-def test_only_the_template_writes_borders_of_turns(conversation: Conversation) -> None:
-    (sample,) = renderer("chatml").samples(conversation, Notes())
-    start, end = TOKENIZERS["chatml"].convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
-    tokens = sample.tokens.tolist()
-    assert tokens.count(start) == tokens.count(end) == len(conversation.messages)
 
 
 # --- control tokens that somebody typed
@@ -596,12 +587,22 @@ def test_a_typed_token_that_is_added_but_not_special_is_text_too() -> None:
             "its thinking",
             id="thinking lost",
         ),
+        *(
+            pytest.param(
+                family,
+                {},
+                talk(user("Hi"), says("Yo", "hm"), thinking="off"),
+                "marked `thinking: off`, and message 1 thinks",
+                id=f"thinks though off, {family}",
+            )
+            for family in ("qwen3", "hermes4", "chatml")
+        ),
         pytest.param(
             "qwen3",
             {},
-            talk(user("Hi"), says("Yo", "hm"), thinking="off"),
-            "does not begin",
-            id="thinks though off",
+            talk(user("?"), calls(None).model_copy(update={"tool_calls": [{"id": "1"}]})),
+            "no `function` with `name`",
+            id="a call of nothing",
         ),
         pytest.param(
             "hermes4",
@@ -694,6 +695,12 @@ def test_a_template_that_nothing_ends_is_refused(tmp_path: Path) -> None:
     own = own.replace("{% endgeneration %}", "<|im_end|> and more{% endgeneration %}")
     with pytest.raises(InputError, match="no token that ends a turn"):
         Renderer(byte_tokenizer(own)).samples(ONE, Notes())
+
+
+def test_a_tokenizer_that_is_not_fast_is_refused() -> None:
+    with pytest.raises(InputError, match="ByT5Tokenizer is no fast tokenizer") as error:
+        Renderer(ByT5Tokenizer(), "chatml")  # type: ignore[no-untyped-call]
+    assert error.value.code == "T006"
 
 
 def test_a_tokenizer_that_does_not_give_the_text_back_is_refused() -> None:
@@ -810,16 +817,3 @@ def test_the_page_about_templates_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert set(
         re.findall(r"^\| `([\w.-]+)` \|", page.split("## Twins")[1].split("##")[0], re.MULTILINE)
     ) == set(SHIPPED)
-
-
-def test_the_templates_are_in_the_package() -> None:
-    assert set(SHIPPED) >= {
-        "chatml",
-        "hermes4",
-        "hermes4-14b",
-        "llama3",
-        "llama3.1",
-        "qwen2.5",
-        "qwen3",
-        "smollm2",
-    }

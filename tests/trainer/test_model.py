@@ -319,6 +319,8 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     torch._dynamo.reset()
 
 
+# PyTorch's compiler looks at `.grad` of everything that it is given.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_layers_are_compiled_once_for_all_and_the_loss_is_the_same(graphs: list[Any]) -> None:
     exact, _ = trained(tiny_model(), StepConfig())
     assert not graphs

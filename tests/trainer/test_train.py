@@ -31,7 +31,7 @@ from trainer.tiny import tiny_model
 from trainer.train import train
 
 STEPS = 12
-WORDS = ["the", "bee", "dances", "to", "tell", "where", "nectar", "and", "pollen", "are", "found", "while", "others", "look", "on"]
+WORDS = "the bee dances to tell where nectar and pollen are found while others look on"
 TIMES = ("seconds", "memory_gb")
 """Figures that differ from run to run."""
 
@@ -43,7 +43,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("chat") / "chat.jsonl"
     with file.open("w") as lines:
         for number in range(24):
-            question, answer = (" ".join(draw.choices(WORDS, k=draw.randint(2, n))) for n in (6, 20))
+            question, answer = (" ".join(draw.choices(WORDS.split(), k=draw.randint(2, n))) for n in (6, 20))
             messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
             row = {"id": f"row{number}", "messages": messages, "kind": ("final", "call")[number % 2]}
             lines.write(json.dumps(row) + "\n")
