@@ -2,8 +2,10 @@
 
     checkpoints/
       step-000100/             whole: it was renamed after everything in it had reached the disk
-        checkpoint.json        step, configuration, digest of the data, mesh, versions, sizes of the other files
-        .metadata __0_0.distcp torch's distributed checkpoint: weights, optimizer and random numbers, sharded
+        checkpoint.json        step, configuration, digest of the data, mesh, versions, sizes of the other files, and
+                               the hash of the index
+        .metadata              torch's index of them: a pickle, so it is not read unless it is as it was written
+        __0_0.distcp …         torch's distributed checkpoint: weights, optimizer and random numbers, sharded
       step-000200.partial/     being written, or what a crash left of it
 
 A checkpoint is tensors by name, so it loads onto any mesh. Weights that leave the trainer are `export`'s.
@@ -11,9 +13,9 @@ A checkpoint is tensors by name, so it loads onto any mesh. Weights that leave t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import pickle
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -44,9 +46,7 @@ __all__ = ["Checkpoints", "State", "export"]
 
 FORMAT = 1
 MANIFEST = "checkpoint.json"
-
-DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError)
-"""What reading the small files of a damaged checkpoint raises."""
+INDEX = ".metadata"
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -142,8 +142,7 @@ class Checkpoints:
             folder = self._folder / name
             try:
                 manifest = _read_manifest(folder)
-                FileSystemReader(folder).read_metadata()
-            except DAMAGE as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 self._pass_over(damaged, folder, error)
                 continue
             self._check_same_run(folder, manifest)
@@ -216,11 +215,15 @@ class Checkpoints:
     def _seal(self, part: Path, folder: Path, manifest: dict[str, Any]) -> None:
         try:
             manifest["files"] = {file.name: file.stat().st_size for file in sorted(part.iterdir())}
+            manifest["index"] = _hash(part / INDEX)
             (part / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
             sync(part / MANIFEST)
             # There is one of this name only where it was damaged, and passed over when the run was resumed.
             replace(folder, part)
-            for name in self._names()[: -self._config.checkpoint.keep]:
+            names = self._names()
+            # What has a later step was passed over: it must not count as one of those that are kept.
+            whole = names[: names.index(folder.name) + 1]
+            for name in whole[: -self._config.checkpoint.keep]:
                 discard(self._folder / name)
         except OSError as error:
             discard(part)
@@ -323,10 +326,10 @@ def _load(state: State, folder: Path, world: World, group: dist.ProcessGroup | N
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint whose files are all there and of their size.
+    """The manifest of a checkpoint whose files are all there and of their size, the index with the same content.
 
     Raises:
-        OSError, ValueError, KeyError: it is damaged, and how.
+        OSError, ValueError, KeyError, TypeError, AttributeError: it is damaged, and how.
     """
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
     if manifest["format"] != FORMAT:
@@ -335,4 +338,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         found = (folder / name).stat().st_size
         if found != size:
             raise ValueError(f"{name} has {found} bytes of {size}")
+    if _hash(folder / INDEX) != manifest["index"]:
+        raise ValueError(f"{INDEX} is not what was written")
+    if not {"step", "trained_tokens", "config", "data"} <= manifest.keys():
+        raise ValueError(f"{MANIFEST} is not what was written")
     return manifest
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -195,30 +194,33 @@ _TYPES: dict[str, Any] = {
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
 
+MANY = 2**31 - 1
+"""More of anything would overflow somewhere."""
+
 _BOUNDS: dict[str, tuple[float, float]] = {
     "data.context": (2, 2**24),
-    "data.window": (0, math.inf),
+    "data.window": (0, MANY),
     "data.seed": (0, 2**63 - 1),
     "optimizer.lr": (0, 10),
     "optimizer.min_lr": (0, 1),
-    "optimizer.warmup_steps": (0, math.inf),
+    "optimizer.warmup_steps": (0, MANY),
     "optimizer.beta1": (0, 0.999999),
     "optimizer.beta2": (0, 0.999999),
     "optimizer.eps": (1e-20, 1),
     "optimizer.weight_decay": (0, 10),
-    "optimizer.clip": (0, math.inf),
-    "train.steps": (0, math.inf),
-    "train.epochs": (1, math.inf),
-    "train.rows": (1, math.inf),
-    "train.micro_rows": (1, math.inf),
-    "train.loss_chunk": (1, math.inf),
+    "optimizer.clip": (0, MANY),
+    "train.steps": (0, MANY),
+    "train.epochs": (1, MANY),
+    "train.rows": (1, 2**20),
+    "train.micro_rows": (1, 2**20),
+    "train.loss_chunk": (1, MANY),
     "train.threads": (0, 4096),
     "train.seed": (0, 2**63 - 1),
-    "mesh.replicas": (1, math.inf),
-    "mesh.shards": (0, math.inf),
-    "mesh.tensor": (1, math.inf),
-    "checkpoint.every": (0, math.inf),
-    "checkpoint.keep": (1, math.inf),
+    "mesh.replicas": (1, MANY),
+    "mesh.shards": (0, MANY),
+    "mesh.tensor": (1, MANY),
+    "checkpoint.every": (0, MANY),
+    "checkpoint.keep": (1, MANY),
 }
 """Least and largest value of every number, both allowed."""
 
@@ -306,7 +308,7 @@ def _parse(file: Path) -> dict[str, Any]:
             f"{file}: cannot be read: {error.strerror or error}",
             "check that the path is right and that you may read the file",
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _wrong(f"{file}: is no TOML: {error}", "docs/training.md shows a whole file") from error
 
 
@@ -334,7 +336,7 @@ def _assignment(text: str) -> dict[str, Any]:
     _check_key(key, "--set")
     try:
         document = tomllib.loads(f"value = {raw}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         document = {}
     # A line break in it would begin another key.
     value = document["value"] if len(document) == 1 else raw
@@ -371,20 +373,16 @@ def _typed(key: str, value: Any, source: str) -> Any:
             return value
         listed = ", ".join(choices)
         raise _wrong(f"{source}: `{key}` must be one of {listed}, not {value!r}", _meant(str(value), choices))
-    if wanted is float and type(value) is int:
-        value = float(value)
-    if type(value) is not wanted:
-        raise _wrong(
-            f"{source}: `{key}` must be {_WORDS[wanted]}, not {value!r}", "docs/training.md lists every key"
-        )
-    if key in _BOUNDS:
+    expected = _WORDS[wanted]
+    fits = type(value) is wanted or (wanted is float and type(value) is int)
+    if fits and key in _BOUNDS:
         least, most = _BOUNDS[key]
-        if not (least <= value <= most and math.isfinite(value)):
-            until = f"from {least:g} to {most:g}" if math.isfinite(most) else f"{least:g} or more"
-            raise _wrong(
-                f"{source}: `{key}` must be {until}, not {value!r}", "docs/training.md lists every key"
-            )
-    return value
+        fits, expected = least <= value <= most, f"from {least:,} to {most:,}"
+    if not fits:
+        raise _wrong(
+            f"{source}: `{key}` must be {expected}, not {value!r}", "docs/training.md lists every key"
+        )
+    return wanted(value)
 
 
 def _check_together(config: Config) -> None:
@@ -399,6 +397,11 @@ def _check_together(config: Config) -> None:
         raise _wrong(
             f'`train.fp8 = "{step.fp8}"` cannot be had with `train.precision = "fp32"`',
             "its matrix products start from bf16: set train.precision to autocast or bf16",
+        )
+    if step.loss == "liger" and config.mesh.tensor > 1:
+        raise _wrong(
+            f'`train.loss = "liger"` cannot be had with `mesh.tensor = {config.mesh.tensor}`',
+            "liger-kernel cannot split a vocabulary over processes: set train.loss to chunked",
         )
 
 

@@ -31,6 +31,7 @@ def export(
     replaced when the new one is whole.
 
     Raises:
+        InputError: no GGUF file can be made of this model (T018).
         StorageError: the disk refused (R021); a folder of this name is as it was.
     """
     lm = state.model.lm
@@ -46,19 +47,20 @@ def export(
     try:
         discard(part)
         with _without_bars():
+            _mend_generation(lm)
             lm.save_pretrained(part, state_dict=weights)
         if dtype is not None:
             config = part / "config.json"
             fields = json.loads(config.read_text(encoding="utf-8")) | {"dtype": "bfloat16"}
             config.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
         tokenizer.save_pretrained(part)
-        for file in part.iterdir():
-            sync(file)
-        replace(folder, part)
         if gguf != "none":
             from trainer.gguf import write_gguf
 
-            write_gguf(folder, folder / f"model-{gguf}.gguf", gguf)
+            write_gguf(part, part / f"model-{gguf}.gguf", gguf)
+        for file in part.iterdir():
+            sync(file)
+        replace(folder, part)
     except (OSError, SafetensorError) as error:
         discard(part)
         raise refused(folder, error) from error
@@ -71,6 +73,14 @@ def _gather(parameter: Tensor) -> Tensor:
         return parameter
     first = [Replicate()] * (parameter.device_mesh.ndim - 1)
     return parameter.redistribute(placements=[*first, parameter.placements[-1]]).full_tensor()
+
+
+def _mend_generation(lm: Any) -> None:
+    """Let models be written that transformers reads, and refuses to write: with a temperature, and no word of sampling."""
+    try:
+        lm.generation_config.validate(strict=True)
+    except ValueError:
+        lm.generation_config.do_sample = True
 
 
 @contextmanager

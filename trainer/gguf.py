@@ -161,7 +161,7 @@ def check_gguf(config: Mapping[str, Any], tokenizer: Any) -> None:
     odd = {
         f"the architecture `{kind}`": kind not in ("llama", "qwen3"),
         f"rotary positions of the type `{rope}`": rope != "default",
-        "attention with biases": config.get("attention_bias"),
+        "biases": config.get("attention_bias") or config.get("mlp_bias"),
         "sliding windows": config.get("use_sliding_window"),
     }
     if found := [what for what, there in odd.items() if there]:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from dataforge.errors import InputError
@@ -129,9 +130,23 @@ class Figures:
 
 
 def read(file: Path) -> list[Figures]:
-    """The steps in a `metrics.jsonl`. A line that a crash cut short is the last, and no step."""
-    lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
-    return [Figures(**json.loads(line)) for line in lines[:-1]]
+    """The steps in a `metrics.jsonl`. A line that a crash cut short is the last, and no step.
+
+    Raises:
+        InputError: another line is no step (T012).
+    """
+    lines = file.read_bytes().split(b"\n") if file.is_file() else []
+    steps = []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            steps.append(Figures(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{file}, line {number}: is no step of a run",
+                code="T012",
+                help="take the line out, or move the file away: figures are lost with it, and no weights",
+            ) from error
+    return steps
 
 
 class Log:
@@ -185,7 +200,8 @@ class _View:
     """What people see: a panel that is drawn anew each step, or now and then a line."""
 
     def __init__(self, about: dict[str, Any], done: Sequence[Figures]) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        # Names of kinds are the data's: what looks like markup in them is none.
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
         self._about, self._steps = about, about["steps"]
         self._live: Live | None = None
         self._smoothed = self._weight = 0.0
@@ -210,7 +226,7 @@ class _View:
         if self._live is not None:
             panel = Table.grid(padding=(0, 2))
             for name, value in self._figures(figures):
-                panel.add_row(f"[dim]{name}[/dim]", value)
+                panel.add_row(Text(name, style="dim"), Text(value))
             self._live.update(panel, refresh=True)
         elif figures.step in (1, self._steps) or figures.step % max(1, self._steps // 100) == 0:
             self._console.print("  ".join(f"{name} {value}" for name, value in self._figures(figures)))
@@ -246,7 +262,8 @@ def duration(seconds: float) -> str:
 @contextlib.contextmanager
 def preparing() -> Iterator[Callable[[int, int], None]]:
     """A bar for the conversations that are being tokenised, where there is a terminal."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("tokenising", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total or None)
 

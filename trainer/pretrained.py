@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dataforge.errors import InputError, ModelError
 from dataforge.models.weights import generator_file
 from trainer.config import ModelConfig
+from trainer.disk import sync
 
 if TYPE_CHECKING:
     import torch
@@ -156,10 +157,14 @@ def embedded_folder() -> Path:
         begun = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=cache))
         try:
             read_gguf(file, begun)
+            for file in begun.iterdir():
+                sync(file)
+            begun.rename(folder)
+        except OSError:
+            # Another process may have been first.
             if not folder.is_dir():
-                begun.rename(folder)
+                raise
         finally:
-            # Left where reading failed, or where another process was first.
             shutil.rmtree(begun, ignore_errors=True)
     return folder
 

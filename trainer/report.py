@@ -126,7 +126,9 @@ def _curves(steps: Sequence[Figures]) -> Figure:
     axes["loss"].legend(frameon=False)
     for kind in sorted({kind for s in steps for kind in s.loss_by_kind}):
         there = [(s.step, s.loss_by_kind[kind]) for s in steps if kind in s.loss_by_kind]
-        axes["kinds"].plot([step for step, _ in there], _smooth([loss for _, loss in there]), label=kind)
+        # The name is the data's: a dollar in it begins no formula, an underscore hides nothing.
+        name = " " * kind.startswith("_") + kind.replace("$", r"\$")
+        axes["kinds"].plot([step for step, _ in there], _smooth([loss for _, loss in there]), label=name)
     axes["kinds"].legend(frameon=False)
     axes["lr"].plot(at, [s.lr for s in steps], color="tab:gray")
     axes["norm"].plot(at, [s.grad_norm for s in steps], color="tab:red")

@@ -16,7 +16,9 @@ number *before* it goes backward: how the batch was cut into micro-batches and p
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,13 +27,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataforge.errors import InputError, Interrupted, RunError
+from dataforge.errors import InputError, Interrupted, OutputError, RunError
 from trainer import attention, metrics, report
 from trainer import config as configuration
 from trainer.batch import Batch, collate
 from trainer.checkpoint import Checkpoints, State, export
 from trainer.config import Config
 from trainer.data import prepare
+from trainer.disk import arriving
 from trainer.model import PackedLM, build_optimizer, check_match, learning_rate, load_model, prepare_layers
 from trainer.packed import PackedSet, Row, is_packed_set, order
 from trainer.parallel import World, announce, clip_gradients, join, leave, parallelize, sum_over_data
@@ -61,27 +64,30 @@ def train(config: Config, out: Path) -> dict[str, Any]:
     torch.manual_seed(config.train.seed)
     world = join(config.mesh)
     try:
-        with Stop(world) as stop:
+        with Stop(world) as stop, alone(world, claim, out, config) or contextlib.nullcontext():
             return _run(config, out, world, stop)
     finally:
         leave(world)
 
 
 def _run(config: Config, out: Path, world: World, stop: Stop) -> dict[str, Any]:
-    alone(world, claim, out, config)
+    together(world, _check_shares, config, world)
+    backend = together(world, attention.choose, config.train.attention, world.device)
     sinks = alone(world, metrics.sinks, config, out) or ()
 
     packed = _named_set(config) or out / "packed"
     alone(world, _prepare, config, packed)
     data = together(world, PackedSet, packed)
-    together(world, _check_shares, config, world)
     steps = config.train.steps or math.ceil(config.train.epochs * len(data) / config.train.rows)
 
-    backend = together(world, attention.choose, config.train.attention, world.device)
     dtype = torch.bfloat16 if config.train.precision == "bf16" else torch.float32
     lm = together(world, load_model, config.model, dtype=dtype)
     tokenizer = data.tokenizer()
     together(world, check_match, lm, tokenizer)
+    if config.checkpoint.gguf != "none":
+        from trainer.gguf import check_gguf
+
+        together(world, check_gguf, lm.config.to_dict(), tokenizer)
     gauge = metrics.Gauge.of(lm.config, data, config, world)
     parameters = lm.num_parameters()
     model = together(world, PackedLM, lm, backend, config.train)
@@ -172,14 +178,30 @@ def _micro_batches(rows: Sequence[Row], size: int, fixed: int, device: torch.dev
     return [collate(rows[at : at + size], fixed=fixed).to(device) for at in cuts]
 
 
-def claim(out: Path, config: Config) -> None:
-    """Make `out` the folder of this run, or see that it is.
+def claim(out: Path, config: Config) -> contextlib.ExitStack:
+    """Make `out` the folder of this run, or see that it is. Nobody else has it before the stack is closed.
 
     Raises:
-        InputError: it belongs to a run of another configuration (T011), or is something else (R020).
+        InputError: checkpoints in it are of another configuration (T011).
+        OutputError: it cannot be a folder (R020), or another process trains in it (R022).
     """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputError(f"{out} cannot be a folder: {error.strerror}", help="choose another --out") from error
+    held = contextlib.ExitStack()
+    handle = os.open(out, os.O_RDONLY)
+    held.callback(os.close, handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        held.close()
+        raise OutputError(
+            f"another process trains in {out}", code="R022", help="wait for it to end, or choose another --out"
+        ) from error
     kept = out / "config.toml"
-    if kept.is_file():
+    # Before its first checkpoint a run has nothing that another configuration would spoil.
+    if kept.is_file() and any((out / "checkpoints").glob("step-*")):
         before, now = (configuration.mathematics(c) for c in (configuration.load(file=kept), config))
         differ = [
             f"`{key}` is {before[key]!r} there and {now[key]!r} here"
@@ -187,15 +209,15 @@ def claim(out: Path, config: Config) -> None:
             if before[key] != now[key]
         ]
         if differ:
+            held.close()
             raise InputError(
                 f"{out} holds a run of another configuration: {', '.join(differ)}",
                 code="T011",
                 help="choose another --out, or go on with the values of its config.toml",
             )
-    out.mkdir(parents=True, exist_ok=True)
-    temporary = kept.with_suffix(".partial")
-    temporary.write_text(configuration.to_toml(config), encoding="utf-8")
-    temporary.replace(kept)
+    with arriving(kept) as file:
+        file.write(configuration.to_toml(config).encode())
+    return held
 
 
 def _named_set(config: Config) -> Path | None:
@@ -242,7 +264,7 @@ def not_a_number(step: int, rows: Iterable[int], samples: Sequence[str], why: st
         f"step {step}: {why}; samples {few(samples)} in the batch of rows {few([int(row) for row in rows])}",
         code="T010",
         help=f"nothing was saved since, and {back}. The usual cures are a lower optimizer.lr, a longer warm-up, and "
-        "fp32; `dataforge pack PACKED --show ROW` shows a row",
+        "fp32, in another --out; `dataforge pack PACKED --show ROW` shows a row",
     )
 
 

@@ -123,6 +123,20 @@ def test_rows_lost_to_errors_decide_the_exit_code(most, code, tmp_path):
     assert "tried again by: dataforge run hello.forge" in done.out
 
 
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that no run writes to, with files that are wrong input."""
+    folder = project(tmp_path_factory.mktemp("untouched") / "hello")
+    (folder / "empty.txt").write_text("")
+    (folder / "keyless.toml").write_text('[models.generator]\nmodel = "m"\napi_key_env = "NO_SUCH_KEY"\n')
+    (folder / "same.toml").write_text(
+        '[models.generator]\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\n'
+        '[models.judge]\nmodel = "M"\nbase_url = "http://127.0.0.1:9/v1"\n'
+    )
+    (folder / "unknown.toml").write_text('[models.generator]\nbackend = "opanai"\nmodel = "m"\n')
+    return folder
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -135,25 +149,20 @@ def test_rows_lost_to_errors_decide_the_exit_code(most, code, tmp_path):
         (["--out", "hello.forge"], "R02"),
     ],
 )
-def test_wrong_input_is_told_before_anything_is_written(arguments, code, tmp_path):
-    folder = project(tmp_path / "hello")
-    (folder / "empty.txt").write_text("")
-    (folder / "keyless.toml").write_text('[models.generator]\nmodel = "m"\napi_key_env = "NO_SUCH_KEY"\n')
-    (folder / "same.toml").write_text(
-        '[models.generator]\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\n'
-        '[models.judge]\nmodel = "M"\nbase_url = "http://127.0.0.1:9/v1"\n'
-    )
-    (folder / "unknown.toml").write_text('[models.generator]\nbackend = "opanai"\nmodel = "m"\n')
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+def test_wrong_input_is_told_before_anything_is_written(arguments, code, untouched):
+    before = {path: path.stat().st_mtime_ns for path in untouched.rglob("*")}
     models = [] if "--models" in arguments else ["--models", "models.toml"]
-    told = dataforge("run", "hello.forge", *models, *arguments, cwd=folder)
+    told = dataforge("run", "hello.forge", *models, *arguments, cwd=untouched)
     assert told.code == 2
     assert f"error[{code}" in told.err
     assert "help:" in told.err
-    machine = dataforge("run", "hello.forge", *models, *arguments, "--json", cwd=folder)
-    assert machine.code == 2
-    assert machine.json()["error"]["code"].startswith(code)
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in untouched.rglob("*")} == before
+
+
+def test_wrong_input_is_told_to_machines(untouched):
+    told = dataforge("run", "hello.forge", "--models", "unknown.toml", "--json", cwd=untouched)
+    assert told.code == 2
+    assert told.json()["error"]["code"] == "R002"
 
 
 def test_an_endpoint_that_is_down_is_told_with_its_name(tmp_path):

@@ -172,7 +172,7 @@ def built_on(arrivals: list[Arrival]) -> set[str]:
 @pytest.mark.parametrize(
     ("rows", "kills", "concurrency"),
     [
-        pytest.param(100, 12, 8, id="12 moments"),
+        pytest.param(100, 8, 8, id="8 moments"),
         pytest.param(2_000, 200, 32, id="200 moments", marks=[pytest.mark.slow, LONG]),
     ],
 )
