@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ def export(
     try:
         discard(part)
         with _without_bars():
-            _mend_generation(lm)
+            _mend_generation(lm, tokenizer)
             lm.save_pretrained(part, state_dict=weights)
         if dtype is not None:
             config = part / "config.json"
@@ -59,6 +60,8 @@ def export(
 
             write_gguf(part, part / f"model-{gguf}.gguf", gguf)
         for file in part.iterdir():
+            # safetensors leaves its files to their owner alone.
+            shutil.copymode(part / "config.json", file)
             sync(file)
         replace(folder, part)
     except (OSError, SafetensorError) as error:
@@ -75,8 +78,17 @@ def _gather(parameter: Tensor) -> Tensor:
     return parameter.redistribute(placements=[*first, parameter.placements[-1]]).full_tensor()
 
 
-def _mend_generation(lm: Any) -> None:
-    """Let models be written that transformers reads, and refuses to write: with a temperature, and no word of sampling."""
+def _mend_generation(lm: Any, tokenizer: Any) -> None:
+    """End answers at the token that ends a turn, which a base model does not know yet.
+
+    Also lets models be written that transformers reads, and refuses to write: with a temperature, and no word of sampling.
+    """
+    known = lm.generation_config.eos_token_id
+    ends = [known] if isinstance(known, int) else list(known or ())
+    if tokenizer.eos_token_id not in ends:
+        lm.generation_config.eos_token_id = (
+            [*ends, tokenizer.eos_token_id] if ends else tokenizer.eos_token_id
+        )
     try:
         lm.generation_config.validate(strict=True)
     except ValueError:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from dataforge.errors import InputError
 from trainer.config import Config
+from trainer.disk import arriving
 from trainer.packed import PackedSet
 from trainer.parallel import World
 from trainer.plan import architecture_of, flops_per_token, peak_of
@@ -165,9 +166,8 @@ class Log:
         done = about["resumed_at"]
         self._file = out / "metrics.jsonl"
         kept = [figures for figures in read(self._file) if figures.step <= done]
-        temporary = self._file.with_suffix(".partial")
-        temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
-        temporary.replace(self._file)
+        with arriving(self._file) as file:
+            file.write("".join(map(_line, kept)).encode())
         self._stack = contextlib.ExitStack()
         self._lines = self._stack.enter_context(self._file.open("a", encoding="utf-8"))
         self._sinks = [open_sink(about, self._stack) for open_sink in open_sinks]

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from trainer import config as configuration
 from trainer.config import Config
+from trainer.disk import arriving
 from trainer.metrics import SMOOTHING, Figures, duration
 from trainer.packed import PackedSet
 from trainer.parallel import World
@@ -104,9 +105,8 @@ def write(out: Path, steps: Sequence[Figures], about: Mapping[str, Any], summary
 
 
 def write_json(file: Path, document: dict[str, Any]) -> None:
-    temporary = file.with_suffix(".partial")
-    temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(file)
+    with arriving(file) as stream:
+        stream.write(json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n")
 
 
 def _table(rows: Mapping[str, Any]) -> str:

@@ -113,11 +113,9 @@ def _run(config: Config, out: Path, world: World, stop: Stop) -> dict[str, Any]:
             sums, norm = step(state, batches, rate, config.optimizer.clip, world, len(data.kinds))
             if not (sums.isfinite().all() and math.isfinite(norm)):
                 together(world, checkpoints.finish)
-                why = (
-                    f"the norm of the gradient is {norm}"
-                    if sums.isfinite().all()
-                    else "the loss is not a number"
-                )
+                why = f"the norm of the gradient is {norm}"
+                if not sums.isfinite().all():
+                    why = "the loss is not a number"
                 found = gathered(world, suspects(state.model, share, batches))
                 names = [data.sample_id(number) for number in found]
                 raise ending(world, not_a_number(state.step + 1, rows, names, why, out))
@@ -131,7 +129,8 @@ def _run(config: Config, out: Path, world: World, stop: Stop) -> dict[str, Any]:
             if ends:
                 break
     if state.step < steps:
-        raise ending(world, _interrupted(state.step, steps))
+        why = f"stopped after step {state.step} of {steps}; a checkpoint was written"
+        raise ending(world, Interrupted(why, help="the same command goes on from there"))
     together(world, checkpoints.finish)
     together(world, export, state, tokenizer, out / "model", world, gguf=config.checkpoint.gguf)
     return alone(world, _conclude, out, about) or {}
@@ -179,45 +178,46 @@ def _micro_batches(rows: Sequence[Row], size: int, fixed: int, device: torch.dev
 
 
 def claim(out: Path, config: Config) -> contextlib.ExitStack:
-    """Make `out` the folder of this run, or see that it is. Nobody else has it before the stack is closed.
+    """Make `out` the folder of this run, or see that it is. Nobody else has it until the stack is closed.
 
     Raises:
         InputError: checkpoints in it are of another configuration (T011).
         OutputError: it cannot be a folder (R020), or another process trains in it (R022).
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise OutputError(f"{out} cannot be a folder: {error.strerror}", help="choose another --out") from error
-    held = contextlib.ExitStack()
-    handle = os.open(out, os.O_RDONLY)
-    held.callback(os.close, handle)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        held.close()
-        raise OutputError(
-            f"another process trains in {out}", code="R022", help="wait for it to end, or choose another --out"
-        ) from error
     kept = out / "config.toml"
-    # Before its first checkpoint a run has nothing that another configuration would spoil.
-    if kept.is_file() and any((out / "checkpoints").glob("step-*")):
-        before, now = (configuration.mathematics(c) for c in (configuration.load(file=kept), config))
-        differ = [
-            f"`{key}` is {before[key]!r} there and {now[key]!r} here"
-            for key in now
-            if before[key] != now[key]
-        ]
-        if differ:
-            held.close()
-            raise InputError(
-                f"{out} holds a run of another configuration: {', '.join(differ)}",
-                code="T011",
-                help="choose another --out, or go on with the values of its config.toml",
-            )
-    with arriving(kept) as file:
-        file.write(configuration.to_toml(config).encode())
-    return held
+    with contextlib.ExitStack() as held:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            handle = os.open(out, os.O_RDONLY)
+            held.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another process trains in {out}",
+                code="R022",
+                help="wait for it to end, or choose another --out",
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"{out} cannot be the folder of a run: {error.strerror}", help="choose another --out"
+            ) from error
+        # Before its first checkpoint a run has nothing that another configuration would spoil.
+        if kept.is_file() and any((out / "checkpoints").glob("step-*")):
+            before, now = (configuration.mathematics(c) for c in (configuration.load(file=kept), config))
+            differ = [
+                f"`{key}` is {before[key]!r} there and {now[key]!r} here"
+                for key in now
+                if before[key] != now[key]
+            ]
+            if differ:
+                raise InputError(
+                    f"{out} holds a run of another configuration: {', '.join(differ)}",
+                    code="T011",
+                    help="choose another --out, or go on with the values of its config.toml",
+                )
+        with arriving(kept) as file:
+            file.write(configuration.to_toml(config).encode())
+        return held.pop_all()
 
 
 def _named_set(config: Config) -> Path | None:
@@ -274,13 +274,6 @@ def few(items: Sequence[object], most: int = 12) -> str:
     return ", ".join(map(str, items[:most])) + more
 
 
-def _interrupted(step: int, steps: int) -> Interrupted:
-    return Interrupted(
-        f"stopped after step {step} of {steps}; a checkpoint was written",
-        help="the same command goes on from there",
-    )
-
-
 @contextlib.contextmanager
 def _log(
     out: Path, about: dict[str, Any], sinks: Sequence[Callable[..., metrics.Sink]], world: World
@@ -296,6 +289,12 @@ def _log(
 
 def _conclude(out: Path, about: dict[str, Any]) -> dict[str, Any]:
     steps = metrics.read(out / "metrics.jsonl")
+    if not steps:
+        raise InputError(
+            f"{out / 'metrics.jsonl'} is gone: the weights are in {out / 'model'}, and of the steps nothing can be told",
+            code="T012",
+            help="nothing is left to do",
+        )
     summary = report.summarise(steps, about) | {"model": str(out / "model")}
     report.write_json(out / "summary.json", summary)
     report.write(out, steps, about, summary)

@@ -136,7 +136,8 @@ def _model(spec: ModelSpec) -> dict[str, Any]:
         "model": spec.model,
         "weights": spec.weights,
         "backend": spec.backend,
-        "smoke_grade": spec.backend == "local",
+        # A GGUF file of the user's own, which has a path, may be as good as any model.
+        "smoke_grade": spec.backend == "local" and "path" not in spec.options,
     }
 
 

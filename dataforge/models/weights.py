@@ -41,7 +41,7 @@ def gguf_file(place: Path) -> Path | None:
     if place.is_file():
         return place if place.suffix == ".gguf" else None
     for folder in (place, place / "model"):
-        found = sorted(folder.glob("*.gguf"))
+        found = sorted(file for file in folder.glob("*.gguf") if file.is_file())
         if len(found) > 1:
             raise ProjectError(
                 f"{folder} holds {len(found)} GGUF files: {', '.join(file.name for file in found)}",
@@ -57,6 +57,9 @@ def identity(file: Path) -> str:
     """What tells a file's weights from all others: its name, and the hash of what is in it.
 
     Hashing gigabytes takes a while, so the hash is kept in the user's cache for as long as size and time stay the same.
+
+    Raises:
+        ProjectError: with code R002, where the file cannot be read.
     """
     state = file.stat()
     seen = [state.st_size, state.st_mtime_ns]
@@ -65,11 +68,17 @@ def identity(file: Path) -> str:
         known = json.loads(_kept(file).read_text(encoding="ascii"))
         if known["seen"] == seen:
             return f"{file.stem}@{known['digest']}"
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-    with contextlib.suppress(
-        OSError, RuntimeError
-    ):  # a cache that cannot be written costs time, and nothing else
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise ProjectError(
+            f"{file} cannot be read: {error.strerror or error}",
+            code="R002",
+            help="check that you may read the file",
+        ) from error
+    # A cache that cannot be written costs time, and nothing else.
+    with contextlib.suppress(OSError, RuntimeError):
         kept = _kept(file)
         kept.parent.mkdir(parents=True, exist_ok=True)
         part = kept.with_name(f"{kept.name}.{os.getpid()}")

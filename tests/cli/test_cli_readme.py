@@ -42,7 +42,7 @@ def test_the_diagnostic_is_the_one_that_the_compiler_gives(tmp_path):
 def test_there_are_the_two_commands_of_one_line_each():
     assert marked("main command").count("\n") == marked("test command").count("\n") == 0
     assert marked("main command").endswith("--out out/quickstart")
-    assert marked("test command").endswith("&& pytest")
+    assert marked("test command").endswith("&& pytest -n 2 --dist loadfile")
 
 
 @pytest.mark.parametrize("line", commands())

@@ -105,7 +105,9 @@ def test_the_trained_model_generates_the_next_corpus(project: Path, tmp_path: Pa
     assert [row.messages[-1].content for row in finals] == [ANSWER] * 2
     file = gguf_file(project / "tuned")
     assert file is not None
-    assert read_manifest(tmp_path / "next")["models"]["writer"]["weights"] == identity(file)
+    writer = read_manifest(tmp_path / "next")["models"]["writer"]
+    assert writer["weights"] == identity(file)
+    assert not writer["smoke_grade"]
 
 
 def test_the_trained_model_is_served_by_the_name_of_its_folder(project: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_judge_of_the_same_file_grades_its_own_homework(tmp_path: Path) -> Non
 
 
 def test_a_folder_without_a_gguf_file_says_how_to_get_one(tmp_path: Path) -> None:
-    (tmp_path / "out" / "model").mkdir(parents=True)
+    (tmp_path / "out" / "model" / "folder.gguf").mkdir(parents=True)
     with pytest.raises(ProjectError, match="there is no GGUF file at") as caught:
         bound(tmp_path, "out")
     assert caught.value.code == "R002"
@@ -115,6 +115,17 @@ def test_several_gguf_files_are_not_guessed_from(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"holds 2 GGUF files: model-f16\.gguf, model-q8_0\.gguf"):
         bound(tmp_path, "out")
     assert bound(tmp_path, "out/model/model-f16.gguf").weights.startswith("model-f16@")
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    file = tuned(tmp_path / "out")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ProjectError, match=r"model-q8_0\.gguf cannot be read: Permission denied") as caught:
+        identity(file)
+    assert caught.value.code == "R002"
 
 
 @pytest.mark.embedded

@@ -2,7 +2,7 @@
 
 Every opening, making, renaming and removing of a file is heard before it happens. A forked process kills itself at the
 first of them, the next one at the second, until one comes through. After each, what it left is resumed from. Steps are no
-training here, only changes of the weights by AdamW. Prints a JSON list: a line for each kill.
+training here, only changes of the weights by AdamW. `kills.json` says what came of each kill.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def run(state: State, folder: Path, kill_at: int, acknowledge: int) -> None:
 
 
 def main(folder: Path) -> None:
-    torch.set_num_threads(1)
+    folder.mkdir()
     begun, state = new_state(ALONE, CASE), new_state(ALONE, CASE)
     expected = []
     for _ in range(STEPS):
@@ -103,8 +103,4 @@ def main(folder: Path) -> None:
                 "left": sorted(file.name for file in run_folder.iterdir()),
             }
         )
-    json.dump(kills, sys.stdout)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (folder / "kills.json").write_text(json.dumps(kills))

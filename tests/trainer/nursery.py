@@ -6,6 +6,7 @@ killed. It is started by `python -m`, and speaks JSON by lines.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -110,7 +111,15 @@ def _fork(arguments: Sequence[str], log: str, environment: dict[str, str]) -> in
 
 
 def _serve() -> None:
-    import trainer.train  # noqa: F401 - what takes long
+    # What takes long: these bring with them what others import when first called.
+    import pandas as pd  # noqa: F401
+
+    import trainer.train  # noqa: F401
+    from trainer.tiny import tiny_model, tiny_tokenizer
+
+    tiny_model()
+    tiny_tokenizer()
+    gc.freeze()
 
     ended: dict[int, int] = {}
     for line in sys.stdin:
@@ -127,6 +136,8 @@ def _serve() -> None:
             answer = ended[pid] if "wait" in question else pid in ended
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+    # Taking everything down again would take seconds.
+    os._exit(0)
 
 
 if __name__ == "__main__":

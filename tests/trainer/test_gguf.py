@@ -17,10 +17,11 @@ from transformers import PreTrainedTokenizerFast
 from dataforge.errors import InputError
 from dataforge.models import embedded_generator
 from dataforge.models.weights import generator_file
-from trainer.config import ModelConfig
+from trainer.config import CheckpointConfig, Config, DataConfig, ModelConfig
 from trainer.gguf import check_gguf, without_markers, write_gguf
 from trainer.pretrained import check_match, embedded_folder, load_model, load_tokenizer
 from trainer.tiny import CHATML, tiny_model, tiny_tokenizer
+from trainer.train import train
 
 QUESTIONS = (
     "What is the capital of Germany?",
@@ -164,6 +165,39 @@ def test_what_is_not_known_is_refused_and_the_other_way_is_named(
     with pytest.raises(InputError, match=says):
         config = json.loads((folder / "config.json").read_text())
         check_gguf(config, PreTrainedTokenizerFast.from_pretrained(folder))
+
+
+def test_what_cannot_be_written_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "chats.jsonl").write_text(
+        '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+    )
+    config = Config(
+        model=ModelConfig(path=str(saved(tmp_path / "model", mlp_bias=True))),
+        data=DataConfig(paths=(str(tmp_path / "chats.jsonl"),)),
+        checkpoint=CheckpointConfig(gguf="f16"),
+    )
+    with pytest.raises(InputError, match="no GGUF can be made: the model has biases"):
+        train(config, tmp_path / "out")
+    assert not (tmp_path / "out" / "metrics.jsonl").exists()
+
+
+def test_the_embedded_model_may_be_converted_by_another_process_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_second(file: Path, begun: Path) -> None:
+        (begun / "config.json").write_text("ours")
+        first = begun.with_suffix("")
+        first.mkdir()
+        (first / "config.json").write_text("theirs")
+
+    weights = tmp_path / "weights.gguf"
+    weights.write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("trainer.pretrained.generator_file", lambda: weights)
+    monkeypatch.setattr("trainer.gguf.read_gguf", be_second)
+    folder = embedded_folder()
+    assert (folder / "config.json").read_text() == "theirs"
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_a_tensor_that_has_no_place_in_the_file_is_refused(tmp_path: Path) -> None:

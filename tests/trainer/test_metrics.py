@@ -60,6 +60,7 @@ def about(steps: int = 4, resumed_at: int = 0) -> dict[str, Any]:
 # ---- one step
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.floats(0, 1e4), st.integers(0, 1000)).filter(lambda pair: pair[1] or not pair[0]),
@@ -116,7 +117,7 @@ def test_what_was_written_beyond_the_checkpoint_is_taken_back(tmp_path: Path) ->
     ]
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.integers(0, 400))
 def test_a_line_that_a_crash_cut_short_is_no_step(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     out = tmp_path_factory.mktemp("cut")
@@ -128,6 +129,16 @@ def test_a_line_that_a_crash_cut_short_is_no_step(tmp_path_factory: pytest.TempP
     with Log(out, about(resumed_at=1)) as log:
         log.step(figures(2))
     assert [line.step for line in read(file)] == [*whole[:1], 2]
+
+
+def test_a_line_that_is_no_step_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    whole = json.dumps(asdict(figures(1))).encode()
+    for line in (b"\0\0", b"[]", b"\xff", whole.replace(b'"loss"', b'"los"')):
+        file.write_bytes(whole + b"\n" + line + b"\n")
+        with pytest.raises(InputError, match="line 2: is no step") as error:
+            read(file)
+        assert error.value.code == "T012"
 
 
 def test_each_step_is_on_disk_before_the_next_begins(tmp_path: Path) -> None:
@@ -143,17 +154,18 @@ def test_each_step_is_on_disk_before_the_next_begins(tmp_path: Path) -> None:
 def test_without_a_terminal_there_are_plain_lines_and_not_too_many(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Log(tmp_path, about(1000)) as log:
-        for step in range(1, 1001):
-            log.step(figures(step))
+    with Log(tmp_path, about(200)) as log:
+        for step in range(1, 201):
+            # Names of kinds are the data's, and no markup.
+            log.step(figures(step, loss_by_kind={"[/b]": 1.0, ":bee:": 3.0}))
     shown = capsys.readouterr()
     lines = shown.err.splitlines()
     assert shown.out == ""
     assert "\x1b" not in shown.err
-    assert lines[0] == "121,152 parameters, 11 rows of 512 tokens, 1,000 steps"
+    assert lines[0] == "121,152 parameters, 11 rows of 512 tokens, 200 steps"
     assert len(lines) == 102
     assert lines[-1] == (
-        "step 1,000/1,000  loss 2.0000 (smoothed 2.0000)  by kind call 1.0000, final 3.0000  lr 0.0001  "
+        "step 200/200  loss 2.0000 (smoothed 2.0000)  by kind [/b] 1.0000, :bee: 3.0000  lr 0.0001  "
         "gradient 1.500  tokens/s 1,800 (600 trained)  packed 90.00%  memory 0.25 GB  left 0 s"
     )
 
@@ -167,7 +179,10 @@ def test_a_terminal_has_a_panel(
     with Log(tmp_path, about()) as log:
         log.step(figures(1, mfu=0.41))
         log.step(figures(2, mfu=0.42))
+    with Log(tmp_path, about()) as log:
+        log.step(figures(1, loss_by_kind={"[/b]": 1.0, ":bee:": 2.0}))
     shown = capsys.readouterr().err
+    assert "[/b] 1.0000, :bee: 2.0000" in shown
     assert re.search(r"MFU.*42\.0%", shown)
     # It is drawn over itself.
     assert "\x1b[1A" in shown
@@ -272,8 +287,10 @@ def test_the_page_needs_nothing_else_and_says_what_ran(tmp_path: Path) -> None:
     assert told["data_digest"] in page
 
 
-def test_a_run_of_one_step_and_one_kind_can_be_drawn(tmp_path: Path) -> None:
-    steps = [figures(1, loss_by_kind={"final": 2.0})]
+def test_a_run_of_one_step_and_kinds_of_any_name_can_be_drawn(tmp_path: Path) -> None:
+    steps = [figures(1, loss_by_kind={"$x_{": 2.0, "_hidden": 1.0})]
+    labels = [line.get_label() for line in report._curves(steps).axes[1].lines]
+    assert labels == [r"\$x_{", " _hidden"]
     report.write(tmp_path, steps, about(1), report.summarise(steps, about(1)) | {"model": "m"})
     assert (tmp_path / "report.html").is_file()
 

@@ -32,6 +32,13 @@ from trainer.train import train
 
 STEPS = 12
 WORDS = "the bee dances to tell where nectar and pollen are found while others look on"
+SETS = (
+    f"train.steps={STEPS}",
+    "train.rows=3",
+    "train.micro_rows=2",
+    "checkpoint.every=3",
+    "data.context=256",
+)
 TIMES = ("seconds", "memory_gb")
 """Figures that differ from run to run."""
 
@@ -52,8 +59,7 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def configured(chat: Path, *sets: str) -> Config:
     kinds = 'data.kinds=["final", "call"]'
-    fixed = (f"data.paths={chat}", kinds, "data.context=256", f"train.steps={STEPS}", "train.rows=3")
-    return load("tiny", None, [*fixed, "checkpoint.every=3", *sets])
+    return load("tiny", None, [f"data.paths={chat}", kinds, *SETS, *sets])
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +75,12 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     nursery = Nursery(tmp_path_factory.mktemp("nursery"))
     yield nursery
     nursery.close()
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes as long as all steps. `whole` and the commands draw; what is drawn is tested elsewhere."""
+    monkeypatch.setattr(loop.report, "write", lambda *_: None)
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -211,6 +223,7 @@ def test_loss_falls_and_transformers_loads_what_comes_out(whole: Path) -> None:
 
     summary = json.loads((whole / "summary.json").read_text())
     assert summary["last_loss"] < summary["first_loss"] - 0.3
+    assert (whole / "report.html").is_file()
     loaded = AutoModelForCausalLM.from_pretrained(whole / "model").state_dict()
     assert same({name: loaded[name] for name in weights(whole)}, weights(whole))
     assert AutoTokenizer.from_pretrained(whole / "model").chat_template
@@ -236,7 +249,7 @@ def test_starting_a_finished_run_again_changes_nothing(chat: Path, whole: Path) 
 
 
 def test_a_packed_set_trains_as_the_conversations_that_it_was_made_of(whole: Path, tmp_path: Path) -> None:
-    config = configured(whole / "packed", "data.context=64", "train.micro_rows=1")
+    config = configured(whole / "packed", "data.context=64")
     train(config, tmp_path)
     assert same(weights(tmp_path), weights(whole))
     assert not (tmp_path / "packed").exists()
@@ -253,6 +266,20 @@ def test_a_folder_of_another_configuration_is_refused(chat: Path, whole: Path) -
         train(configured(chat, "optimizer.lr=0.5"), whole)
     assert error.value.code == "T011"
     assert load(file=whole / "config.toml") == configured(chat)
+
+
+def test_before_its_first_checkpoint_a_run_may_be_told_otherwise(chat: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not there"):
+        train(configured(tmp_path / "nothing.jsonl", "optimizer.lr=0.5"), tmp_path / "out")
+    loop.claim(tmp_path / "out", configured(chat)).close()
+    assert load(file=tmp_path / "out" / "config.toml") == configured(chat)
+
+
+def test_a_file_cannot_be_the_folder_of_a_run(chat: Path) -> None:
+    for out in (chat, chat / "out"):
+        with pytest.raises(InputError, match="cannot be the folder of a run") as error:
+            train(configured(chat), out)
+        assert error.value.code == "R020"
 
 
 def test_no_data_is_an_error() -> None:
@@ -292,15 +319,14 @@ def test_what_the_page_shows_runs(chat: Path, tmp_path: Path, monkeypatch: pytes
     config = load("smollm2-135m", Path("mine.toml"), ["optimizer.lr=1e-5", "log.tensorboard=true"])
     assert (config.train.steps, config.optimizer.lr) == (200, 1e-5)
     exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], {})
-    assert (tmp_path / "out" / "tiny" / "report.html").is_file()
+    assert (tmp_path / "out" / "tiny" / "summary.json").is_file()
 
 
 # ---- real processes
 
 
 def command(chat: Path, out: Path, *sets: str) -> list[str]:
-    chosen = [f"train.steps={STEPS}", "train.rows=3", "checkpoint.every=3", "data.context=256", *sets]
-    chosen.append('data.kinds=["final", "call"]')
+    chosen = (*SETS, 'data.kinds=["final", "call"]', *sets)
     options = [option for text in chosen for option in ("--set", text)]
     return ["train", "--preset", "tiny", *options, "--data", str(chat), "--out", str(out)]
 
@@ -309,7 +335,7 @@ def test_killed_at_random_steps_a_run_comes_to_the_same_weights(
     nursery: Nursery, chat: Path, whole: Path, tmp_path: Path
 ) -> None:
     draw = random.Random()
-    ends = sorted(draw.sample(range(1, STEPS), 3))
+    ends = sorted(draw.sample(range(1, STEPS), 2))
     seen = []
     for end in ends:
         child = nursery.start(*command(chat, tmp_path))
@@ -324,18 +350,23 @@ def test_killed_at_random_steps_a_run_comes_to_the_same_weights(
     assert figures(tmp_path) == figures(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_after_the_step_and_the_same_command_goes_on(
-    nursery: Nursery, chat: Path, whole: Path, tmp_path: Path, number: int
+    nursery: Nursery, chat: Path, whole: Path, tmp_path: Path
 ) -> None:
-    child = nursery.start(*command(chat, tmp_path, "checkpoint.every=0"))
-    until(lambda: steps_in(tmp_path) >= 2)
-    child.kill(number)
-    assert child.wait() == 3, child.log.read_text()
-    done = steps_in(tmp_path)
-    assert 2 <= done < STEPS
-    assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == [f"step-{done:06d}"]
-    assert "the same command goes on from there" in child.log.read_text()
+    done = 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        child = nursery.start(*command(chat, tmp_path, "checkpoint.every=0"))
+        until(lambda before=done: steps_in(tmp_path) > before)
+        if not done:
+            with pytest.raises(InputError, match="another process trains in") as error:
+                train(configured(chat), tmp_path)
+            assert error.value.code == "R022"
+        child.kill(number)
+        assert child.wait() == 3, child.log.read_text()
+        before, done = done, steps_in(tmp_path)
+        assert before < done < STEPS
+        assert f"step-{done:06d}" in {file.name for file in (tmp_path / "checkpoints").iterdir()}
+        assert "the same command goes on from there" in child.log.read_text()
     train(configured(chat, "checkpoint.every=0"), tmp_path)
     assert same(weights(tmp_path), weights(whole))
 
@@ -377,7 +408,7 @@ def test_two_processes_come_to_the_weights_of_one_and_one_speaks(
 
 
 def test_an_error_on_one_process_ends_both_and_one_speaks(nursery: Nursery, tmp_path: Path) -> None:
-    first, second = both(nursery, *command(tmp_path / "nothing.jsonl", tmp_path / "out"))
+    first, second = both(nursery, *command(tmp_path / "nothing.jsonl", tmp_path / "out", "train.rows=4"))
     assert (first.wait(), second.wait()) == (2, 2)
     assert re.search(r"error\[T002\]", first.log.read_text())
     assert "error" not in second.log.read_text()

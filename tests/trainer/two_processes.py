@@ -1,17 +1,21 @@
 """One start of two processes that talk by gloo, for all tests that need two: most of its cost is importing torch.
 
-`started` runs this file twice, with the environment that torchrun sets. The processes meet once, lay themselves out in one
-mesh after the other, and write what came of each for the tests to look at.
+`started` runs this file, which forks into both once all is imported, with the environment that torchrun sets. They meet
+once, lay themselves out in one mesh after the other, and write what came of each for the tests to look at. A third one
+goes through `crash_points`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +37,8 @@ from trainer.model import PackedLM, build_optimizer
 from trainer.parallel import World, announce, clip_gradients, join, leave, parallelize, sum_over_data
 from trainer.tiny import tiny_model, tiny_tokenizer
 
-ROWS = 4
+LENGTHS = (71, 40, 71, 40)
+"""Of the rows of a batch. DTensor plans every operation anew for each length, so they are few."""
 CLIP = 0.5
 DATA = "0123456789abcdef"
 OPTIMIZER = OptimizerConfig(lr=1e-3, eps=1e-5)
@@ -54,8 +59,7 @@ CASES = {
     "shards": Case(MeshConfig(shards=2)),
     "replicas": Case(MeshConfig(replicas=2)),
     "tensor": Case(MeshConfig(tensor=2)),
-    "tensor, Qwen3": Case(MeshConfig(tensor=2), "qwen3"),
-    "tensor, tied": Case(MeshConfig(tensor=2), changes={"tie_word_embeddings": True}),
+    "tensor, Qwen3, tied": Case(MeshConfig(tensor=2), "qwen3", changes={"tie_word_embeddings": True}),
     "shards, tied": Case(MeshConfig(), changes={"tie_word_embeddings": True}),
     "shards, autocast": Case(MeshConfig(shards=2), precision="autocast"),
 }
@@ -75,11 +79,12 @@ def batch(step: int) -> list[Row]:
     """The rows of a global batch, of one to five documents each."""
     random = np.random.default_rng(step)
     rows = []
-    for _ in range(ROWS):
-        lengths = random.integers(1, 30, random.integers(1, 6)).astype(np.int32)
-        trained = random.random(lengths.sum()) < 0.6
-        trained[np.cumsum(lengths) - lengths] = False
-        tokens = random.integers(0, 263, lengths.sum()).astype(np.int32)
+    for length in LENGTHS:
+        starts = np.sort(random.choice(np.arange(1, length), random.integers(0, 5), replace=False))
+        lengths = np.diff([0, *starts, length]).astype(np.int32)
+        trained = random.random(length) < 0.6
+        trained[[0, *starts]] = False
+        tokens = random.integers(0, 263, length).astype(np.int32)
         rows.append(Row(tokens, trained, lengths, np.arange(len(lengths)), np.zeros(len(lengths), np.int32)))
     return rows
 
@@ -170,37 +175,52 @@ def _outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any], Path]:
 
 
 def started(folder: Path) -> None:
-    """Run all cases below in two processes."""
+    """Run all cases below in two processes, and the crashes in a third."""
     root = Path(__file__).parents[2]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    common = os.environ | {
+    environment = os.environ | {
         "PYTHONPATH": str(root),
         "OMP_NUM_THREADS": "1",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "WORLD_SIZE": "2",
     }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(folder)],
-            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(folder)],
+        env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
     try:
-        errors = [process.communicate(timeout=900)[1] for process in processes]
+        errors = process.communicate(timeout=900)[1]
     finally:
-        for process in processes:
-            process.kill()
-    assert [p.returncode for p in processes] == [0, 0], "\n".join(errors)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, errors
 
 
 def main(folder: Path) -> None:
+    from crash_points import main as crash
+
     torch.set_num_threads(1)
+    forked(
+        functools.partial(as_rank, 0, folder),
+        functools.partial(as_rank, 1, folder),
+        functools.partial(crash, folder / "crashes"),
+    )
+
+
+def forked(*works: Callable[[], None]) -> None:
+    """Do everything at once, each in a process of its own."""
+    for work in works:
+        if os.fork() == 0:
+            work()
+            os._exit(0)
+    sys.exit(max(os.wait()[1] for _ in works) != 0)
+
+
+def as_rank(rank: int, folder: Path) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     results: dict[str, Any] = {}
     for name, case in CASES.items():
         results[name] = vars(train(join(case.mesh), case))
