@@ -93,7 +93,7 @@ def collate(rows: Sequence[Row], *, fixed: int = 0, pad_token: int = 0) -> Batch
         raise InputError(
             f"packed rows of {len(tokens)} tokens do not fit a batch of {fixed}",
             code="T007",
-            help="set data.context as it was when the data was packed",
+            help="the packed set is damaged: make it again",
         )
     # The first token of a document is never trained, so the shift never lets one document predict the next.
     targets = np.full(len(tokens), IGNORED, np.int64)

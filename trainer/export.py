@@ -85,10 +85,8 @@ def _mend_generation(lm: Any, tokenizer: Any) -> None:
     """
     known = lm.generation_config.eos_token_id
     ends = [known] if isinstance(known, int) else list(known or ())
-    if tokenizer.eos_token_id not in ends:
-        lm.generation_config.eos_token_id = (
-            [*ends, tokenizer.eos_token_id] if ends else tokenizer.eos_token_id
-        )
+    if (end := tokenizer.eos_token_id) is not None and end not in ends:
+        lm.generation_config.eos_token_id = [*ends, end] if ends else end
     try:
         lm.generation_config.validate(strict=True)
     except ValueError:

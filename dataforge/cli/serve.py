@@ -57,7 +57,8 @@ def serve(
         say(
             f"warning: {host} can be reached by others, who need no key; --api-key-env asks for one", err=True
         )
-    from dataforge.models.weights import gguf_file
+    from dataforge.errors import ProjectError
+    from dataforge.models.weights import EXPORT, gguf_file
 
     try:
         if model == "embedded":
@@ -66,6 +67,8 @@ def serve(
             _serve_here(
                 (Path(model).resolve().name.removesuffix(".gguf"), file), host, port, api_key_env, as_json
             )
+        elif model.endswith(".gguf"):
+            raise ProjectError(f"there is no file {model}", code="R002", help=EXPORT)
         else:
             from dataforge.models.launch import Launch
 

@@ -321,6 +321,12 @@ def test_serving_needs_the_key_that_it_was_told_of(tmp_path):
 
 
 @pytest.mark.embedded
+def test_a_weights_file_that_is_not_there_is_said_to_be_missing(tmp_path):
+    done = dataforge("serve", "typo.gguf", "--port", "0", cwd=tmp_path)
+    assert done.code == 2
+    assert "error[R002]: there is no file typo.gguf" in done.err
+
+
 def test_the_embedded_models_are_served_until_told_to_stop(tmp_path):
     process = subprocess.Popen(
         command("serve", "embedded", "--port", "0", "--json"), cwd=tmp_path, env=environment(PYTHONUNBUFFERED="1"),
