@@ -258,6 +258,14 @@ def _unmarked(what: str) -> InputError:
     )
 
 
+def without_markers(template: str) -> str:
+    """A chat template without generation markers, which other engines don't know. It renders the same text.
+
+    A marker becomes a comment, which trims white space around it as the marker did.
+    """
+    return re.sub(r"\{%([-+]?)\s*(?:end)?generation\s*([-+]?)%\}", r"{#\1 \2#}", template)
+
+
 def first_difference(ours: str, theirs: str) -> str | None:
     """Where two texts part ways, for people."""
     if ours == theirs:

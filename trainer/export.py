@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate
 from transformers.utils import logging
 
+from trainer.chat import without_markers
 from trainer.disk import PARTIAL, discard, refused, replace, sync
 from trainer.parallel import World
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 def export(
     state: State, tokenizer: Any, folder: Path, world: World, *, gguf: Literal["none", "f16", "q8_0"] = "none"
 ) -> None:
-    """Write the weights as transformers reads them, with tokenizer and template, from any mesh.
+    """Write the weights as transformers reads them, with the tokenizer and a template without markers, from any mesh.
 
     Matrices are gathered one at a time, and the main process keeps them in the memory of its CPU: a GPU never holds more
     than one whole matrix besides its shards. A model that computed in bf16 is written in bf16. A folder of this name is
@@ -54,7 +56,9 @@ def export(
             config = part / "config.json"
             fields = json.loads(config.read_text(encoding="utf-8")) | {"dtype": "bfloat16"}
             config.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
-        tokenizer.save_pretrained(part)
+        plain = copy.deepcopy(tokenizer)
+        plain.chat_template = without_markers(tokenizer.chat_template)
+        plain.save_pretrained(part)
         if gguf != "none":
             from trainer.gguf import write_gguf
 

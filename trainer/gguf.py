@@ -8,7 +8,6 @@ the embedded model takes it 40 s of CPU, and this a quarter of that.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataforge.errors import InputError
+from trainer.chat import without_markers
 
 _SHAPE = {
     "vocab_size": "vocab_size",
@@ -137,14 +137,6 @@ def read_gguf(file: Path, folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(folder)
     _tokenizer(told).save_pretrained(folder)
-
-
-def without_markers(template: str) -> str:
-    """A chat template without generation markers, which llama.cpp doesn't know. It renders the same text.
-
-    A marker becomes a comment, which trims white space around it as the marker did.
-    """
-    return re.sub(r"\{%([-+]?)\s*(?:end)?generation\s*([-+]?)%\}", r"{#\1 \2#}", template)
 
 
 def check_gguf(config: Mapping[str, Any], tokenizer: Any) -> None:

@@ -386,6 +386,9 @@ def test_transformers_loads_an_export(tmp_path: Path, tied: bool) -> None:
     assert loaded.generation_config.eos_token_id == [256, 258]
     assert len({file.stat().st_mode for file in (tmp_path / "model").iterdir()}) == 1
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    # Engines that know nothing of training know nothing of its markers.
+    assert "endgeneration" in tiny_tokenizer().chat_template
+    assert "generation %" not in tokenizer.chat_template
     said = [{"role": "user", "content": "hello"}]
     ids = tokenizer.apply_chat_template(said, add_generation_prompt=True, return_tensors="pt")["input_ids"]
     assert loaded.generate(ids, max_new_tokens=3, do_sample=False).shape[1] <= ids.shape[1] + 3

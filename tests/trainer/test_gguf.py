@@ -17,8 +17,9 @@ from transformers import PreTrainedTokenizerFast
 from dataforge.errors import InputError
 from dataforge.models import embedded_generator
 from dataforge.models.weights import generator_file
+from trainer.chat import without_markers
 from trainer.config import CheckpointConfig, Config, DataConfig, ModelConfig
-from trainer.gguf import check_gguf, without_markers, write_gguf
+from trainer.gguf import check_gguf, write_gguf
 from trainer.pretrained import check_match, embedded_folder, load_model, load_tokenizer
 from trainer.tiny import CHATML, tiny_model, tiny_tokenizer
 from trainer.train import train
