@@ -25,6 +25,20 @@ from dataforge.cli._terminal import print_json, printable, say
 if TYPE_CHECKING:
     from dataforge.errors import DataForgeError
 
+_TRAINING = frozenset(
+    {
+        "accelerate",
+        "gguf",
+        "matplotlib",
+        "numba",
+        "numpy",
+        "safetensors",
+        "tokenizers",
+        "torch",
+        "transformers",
+    }
+)
+"""Packages of the extra `train`, which the other commands can do without."""
 _DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
@@ -87,8 +101,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say("  help: make room, or send it elsewhere", err=True)
         _drop_stdout()
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _TRAINING:
+            _own_up()
+        _tell(_lacks(package), as_json="--json" in arguments)
+        sys.exit(2)
     except Exception:  # noqa: BLE001 - the boundary: whatever arrives here is ours, and must say so
         _own_up()
+
+
+def _lacks(package: str) -> DataForgeError:
+    from dataforge.errors import InputError
+
+    return InputError(
+        f"this command needs the package `{package}`, which is not installed",
+        code="T013",
+        help="pip install 'dataforge-compiler[train]'",
+    )
 
 
 def _own_up() -> NoReturn:

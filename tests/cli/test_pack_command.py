@@ -181,3 +181,17 @@ finally:
     )
     assert "document 3 of 3" in looked.stdout
     assert looked.stdout.endswith("set()\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "package"), [("pack chats.jsonl -o packed", "numpy"), ("train", "torch")]
+)
+def test_without_the_extra_the_missing_package_is_named(tmp_path: Path, command: str, package: str) -> None:
+    (tmp_path / "chats.jsonl").write_text(CHATS, encoding="utf-8")
+    script = f"import sys; sys.modules[{package!r}] = None; from dataforge.cli import main; main({command.split()})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert f"error[T013]: this command needs the package `{package}`, which is not installed" in done.stderr
+    assert "help: pip install 'dataforge-compiler[train]'" in done.stderr
