@@ -118,7 +118,7 @@ def _curves(steps: Sequence[Figures]) -> Figure:
     at = [s.step for s in steps]
     figure = Figure(figsize=(11, 9))
     # Laying out by measuring every label would take longer than the steps of a small run.
-    figure.subplots_adjust(left=0.06, right=0.98, top=0.96, bottom=0.05, hspace=0.45, wspace=0.13)
+    figure.subplots_adjust(left=0.06, right=0.98, top=0.96, bottom=0.05, hspace=0.45, wspace=0.18)
     axes = figure.subplot_mosaic([["loss", "loss"], ["loss", "loss"], ["kinds", "lr"], ["speed", "norm"]])
     losses = [s.loss for s in steps]
     axes["loss"].plot(at, losses, color="tab:blue", alpha=0.35, label="each step")
@@ -142,6 +142,8 @@ def _curves(steps: Sequence[Figures]) -> Figure:
         "speed": "tokens a second",
         "norm": "norm of the gradient before clipping",
     }
+    # A rate of 0.0001 as 1.0, with its power above the axis: long labels would reach into the plot beside it.
+    axes["lr"].ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
     for name, title in titles.items():
         axes[name].set_title(title, loc="left", fontsize=10)
         axes[name].spines[["top", "right"]].set_visible(False)
