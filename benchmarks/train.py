@@ -49,11 +49,11 @@ from trainer import attention  # noqa: E402
 from trainer.batch import Batch, collate  # noqa: E402
 from trainer.checkpoint import State  # noqa: E402
 from trainer.config import DataConfig, OptimizerConfig, StepConfig  # noqa: E402
-from trainer.data import Row  # noqa: E402
 from trainer.loss import linear_cross_entropy  # noqa: E402
 from trainer.masks import Renderer  # noqa: E402
 from trainer.model import PackedLM, build_optimizer, learning_rate, prepare_layers  # noqa: E402
 from trainer.pack import pack  # noqa: E402
+from trainer.packed import Row  # noqa: E402
 from trainer.parallel import World  # noqa: E402
 from trainer.plan import architecture_of, flops_per_token, hermes_lengths, peak_of  # noqa: E402
 from trainer.samples import Conversation, Notes, Sample  # noqa: E402

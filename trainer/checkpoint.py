@@ -38,11 +38,8 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from dataforge.errors import InputError, StorageError
 from trainer.config import Config, digest, mathematics
 from trainer.disk import PARTIAL, cause, discard, reason, refused, replace, sync
-from trainer.export import export
 from trainer.model import PackedLM
 from trainer.parallel import World
-
-__all__ = ["Checkpoints", "State", "export"]
 
 FORMAT = 1
 MANIFEST = "checkpoint.json"

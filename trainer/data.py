@@ -17,15 +17,13 @@ from __future__ import annotations
 
 import copy
 import errno
-import fcntl
 import hashlib
 import itertools
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,7 +34,7 @@ import pyarrow as pa
 from dataforge.errors import InputError, OutputError, StorageError
 from trainer.config import Config, DataConfig
 from trainer.conversations import Conversations
-from trainer.disk import PARTIAL, arriving, discard, replace, sync
+from trainer.disk import PARTIAL, arriving, discard, held, replace, sync, write_json
 from trainer.masks import Renderer
 from trainer.pack import lower_bound, pack
 from trainer.packed import (
@@ -50,17 +48,13 @@ from trainer.packed import (
     TOKENIZER,
     PackedSet,
     Part,
-    Row,
     file_hash,
-    order,
     part_path,
     stored,
 )
 from trainer.pretrained import load_tokenizer
 from trainer.rendering import CHUNK, Rendered, rendered
 from trainer.samples import Notes, Sample
-
-__all__ = ["PackedSet", "Row", "order", "prepare"]
 
 PART_CONVERSATIONS, PART_TOKENS = 4096, 16 * 2**20
 """A part is sealed at the first of these."""
@@ -92,7 +86,7 @@ def prepare(config: Config, out: Path, *, progress: Callable[[int, int], None] |
         if found.get("inputs") == inputs:
             return PackedSet(out)
         sealed = _resume(out, inputs)
-        _write(out / INPUTS, inputs)
+        write_json(out / INPUTS, inputs)
         for stale in (MANIFEST, *PICTURES):
             (out / stale).unlink(missing_ok=True)
         if not sealed or not sealed[-1]["end"]:
@@ -302,7 +296,7 @@ def _finish(out: Path, inputs: Mapping[str, Any], data: DataConfig) -> None:
         )
     }
     contents = [str(file["hash"]) for name, file in files.items() if name.endswith(".arrow")]
-    _write(
+    write_json(
         out / MANIFEST,
         {
             "packed": FORMAT,
@@ -346,26 +340,22 @@ def _alone(out: Path) -> Iterator[None]:
         StorageError, OutputError: it cannot be written (R021).
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        if not (out / INPUTS).exists() and any(not path.name.startswith(".") for path in out.iterdir()):
-            raise InputError(
-                f"{out} is not empty, and holds no packed set",
-                code="T007",
-                help="give a new folder; nothing was changed",
-            )
-        handle = os.open(out, os.O_RDONLY)
-        try:
+        with ExitStack() as ours:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                ours.enter_context(held(out))
             except BlockingIOError as error:
                 raise InputError(
                     f"{out} is being written by another process",
                     code="T007",
                     help="wait for it, or give another folder",
                 ) from error
+            if not (out / INPUTS).exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+                raise InputError(
+                    f"{out} is not empty, and holds no packed set",
+                    code="T007",
+                    help="give a new folder; nothing was changed",
+                )
             yield
-        finally:
-            os.close(handle)
     except OSError as error:
         if error.errno in _DISK_FULL:
             raise StorageError(
@@ -375,11 +365,6 @@ def _alone(out: Path) -> Iterator[None]:
         raise OutputError(
             f"{out} cannot be written: {error.strerror or error}", code="R021", help="give another folder"
         ) from error
-
-
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    with arriving(path) as stream:
-        stream.write(json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")
 
 
 def _write_arrow(path: Path, columns: Mapping[str, pa.Array], meta: Mapping[str, Any] | None = None) -> None:

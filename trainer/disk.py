@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from dataforge.errors import StorageError
 
@@ -25,6 +27,29 @@ def arriving(path: Path) -> Iterator[IO[bytes]]:
         os.fsync(stream.fileno())
     part.replace(path)
     sync(path.parent)
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """A document for people and programs, whole or as it was."""
+    with arriving(path) as stream:
+        stream.write(json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make a folder, and have it for this process alone.
+
+    Raises:
+        BlockingIOError: another process has it.
+        OSError: it cannot be made or opened.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def replace(folder: Path, part: Path) -> None:

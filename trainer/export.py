@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,11 +12,11 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate
-from transformers.utils import logging
 
 from trainer.chat import without_markers
 from trainer.disk import PARTIAL, discard, refused, replace, sync
 from trainer.parallel import World
+from trainer.pretrained import without_bars
 
 if TYPE_CHECKING:
     from trainer.checkpoint import State
@@ -49,7 +47,7 @@ def export(
     part = folder.with_name(f"{folder.name}{PARTIAL}")
     try:
         discard(part)
-        with _without_bars():
+        with without_bars():
             _mend_generation(lm, tokenizer)
             lm.save_pretrained(part, state_dict=weights)
         if dtype is not None:
@@ -95,15 +93,3 @@ def _mend_generation(lm: Any, tokenizer: Any) -> None:
         lm.generation_config.validate(strict=True)
     except ValueError:
         lm.generation_config.do_sample = True
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Keep transformers' progress bars off the terminal."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ import contextlib
 import json
 import resource
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,7 @@ class _View:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
         self._about, self._steps = about, about["steps"]
         self._live: Live | None = None
-        self._smoothed = self._weight = 0.0
+        self._smoothed = Smoothed()
         self._seconds: list[float] = []
         for figures in done:
             self._take(figures)
@@ -232,14 +232,12 @@ class _View:
             self._console.print("  ".join(f"{name} {value}" for name, value in self._figures(figures)))
 
     def _take(self, figures: Figures) -> None:
-        # Corrected for its start from 0, as moments are in Adam.
-        self._smoothed = SMOOTHING * self._smoothed + (1 - SMOOTHING) * figures.loss
-        self._weight = SMOOTHING * self._weight + (1 - SMOOTHING)
+        self._smoothed.take(figures.loss)
         self._seconds = [*self._seconds[-19:], figures.seconds]
 
     def _figures(self, figures: Figures) -> Iterator[tuple[str, str]]:
         yield "step", f"{figures.step:,}/{self._steps:,}"
-        yield "loss", f"{figures.loss:.4f} (smoothed {self._smoothed / self._weight:.4f})"
+        yield "loss", f"{figures.loss:.4f} (smoothed {self._smoothed.value:.4f})"
         if len(figures.loss_by_kind) > 1:
             yield "by kind", ", ".join(f"{kind} {loss:.4f}" for kind, loss in figures.loss_by_kind.items())
         yield "lr", f"{figures.lr:.3g}"
@@ -251,6 +249,30 @@ class _View:
         yield "packed", f"{figures.efficiency:.2%}"
         yield "memory", f"{figures.memory_gb:.2f} GB"
         yield "left", duration((self._steps - figures.step) * sum(self._seconds) / len(self._seconds))
+
+
+class Smoothed:
+    """A mean of what was taken that forgets, corrected for its start from 0, as moments are in Adam."""
+
+    def __init__(self) -> None:
+        self._sum = self._weight = 0.0
+
+    def take(self, value: float) -> None:
+        self._sum = SMOOTHING * self._sum + (1 - SMOOTHING) * value
+        self._weight = SMOOTHING * self._weight + (1 - SMOOTHING)
+
+    @property
+    def value(self) -> float:
+        return self._sum / self._weight
+
+
+def smoothed(values: Iterable[float]) -> list[float]:
+    """The smoothed value at each of them."""
+    mean, found = Smoothed(), []
+    for value in values:
+        mean.take(value)
+        found.append(mean.value)
+    return found
 
 
 def duration(seconds: float) -> str:

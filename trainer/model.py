@@ -22,17 +22,6 @@ from trainer import loss
 from trainer.attention import Backend, arguments, install
 from trainer.batch import Batch
 from trainer.config import OptimizerConfig, StepConfig
-from trainer.pretrained import check_match, load_model, load_tokenizer
-
-__all__ = [
-    "PackedLM",
-    "build_optimizer",
-    "check_match",
-    "learning_rate",
-    "load_model",
-    "load_tokenizer",
-    "prepare_layers",
-]
 
 
 class PackedLM(nn.Module):

@@ -7,7 +7,6 @@ a tokenizer alone doesn't wait for it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -17,8 +16,8 @@ from logging import ERROR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from dataforge.errors import InputError, ModelError
-from dataforge.models.weights import generator_file
+from dataforge.errors import InputError, ModelError, ProjectError
+from dataforge.models.weights import generator_file, identity
 from trainer.config import ModelConfig
 from trainer.disk import sync
 
@@ -144,12 +143,11 @@ def embedded_folder() -> Path:
     """SmolLM2-135M-Instruct in Hugging Face's form: converted from the package's GGUF once, then from the cache."""
     try:
         file = generator_file()
-    except ModelError as error:
+        weights = identity(file)
+    except (ModelError, ProjectError) as error:
         raise InputError(error.message, code="T014", help=error.help) from error
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "blake2b").hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dataforge" / "weights"
-    folder = cache / f"{file.stem}-{digest}-{_CONVERSION}"
+    folder = cache / f"{weights}-{_CONVERSION}"
     if not folder.is_dir():
         from trainer.gguf import read_gguf
 
@@ -201,11 +199,11 @@ def _reading(what: str) -> Iterator[None]:
     from safetensors import SafetensorError
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    level = logging.get_verbosity()
     logging.set_verbosity(ERROR)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        yield
+        with without_bars():
+            yield
     except (
         OSError,
         ValueError,
@@ -224,5 +222,17 @@ def _reading(what: str) -> Iterator[None]:
         ) from error
     finally:
         logging.set_verbosity(level)
-        if bars:
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep transformers' progress bars off the terminal."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]

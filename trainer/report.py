@@ -4,10 +4,7 @@ that needs nothing else.
 
 from __future__ import annotations
 
-import base64
-import html
 import io
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -21,18 +18,13 @@ from matplotlib.figure import Figure
 from trainer import config as configuration
 from trainer.config import Config
 from trainer.disk import arriving
-from trainer.metrics import SMOOTHING, Figures, duration
+from trainer.metrics import Figures, duration, smoothed
 from trainer.packed import PackedSet
+from trainer.page import page, picture, table
 from trainer.parallel import World
 
 PACKAGES = ("dataforge-compiler", "torch", "transformers", "tokenizers", "numpy")
 """Whose versions `run.json` records."""
-
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "img{width:100%}table{border-collapse:collapse;margin:1rem 0}td{padding:.15rem 1.5rem .15rem 0;vertical-align:top;"
-    "border-bottom:1px solid #ddd;overflow-wrap:anywhere}td:first-child{color:#666;white-space:nowrap}"
-)
 
 
 def describe(config: Config, data: PackedSet, world: World) -> dict[str, Any]:
@@ -80,11 +72,10 @@ def summarise(steps: Sequence[Figures], about: Mapping[str, Any]) -> dict[str, A
 
 def write(out: Path, steps: Sequence[Figures], about: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     """Draw the curves, and put them on a page with everything that the run was made of."""
-    curves = _curves(steps)
     image = io.BytesIO()
-    curves.savefig(image, format="png", dpi=110)
-    (out / "loss.png").write_bytes(image.getvalue())
-    picture = base64.b64encode(image.getvalue()).decode()
+    _curves(steps).savefig(image, format="png", dpi=110)
+    with arriving(out / "loss.png") as stream:
+        stream.write(image.getvalue())
     shown = {
         "loss": f"{summary['first_loss']:.4f} → {summary['last_loss']:.4f}",
         "steps": f"{summary['steps']:,}",
@@ -94,24 +85,20 @@ def write(out: Path, steps: Sequence[Figures], about: Mapping[str, Any], summary
         "weights": summary["model"],
     }
     rest = {name: value for name, value in about.items() if name not in ("config", "versions")}
-    page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(out.name)}</title>'
-        f"<style>{_STYLE}</style><h1>{html.escape(out.name)}</h1>{_table(shown)}"
-        f'<img alt="loss, learning rate, gradient and speed by step" src="data:image/png;base64,{picture}">'
-        f"<h2>Run</h2>{_table(rest)}<h2>Configuration</h2>{_table(about['config'])}"
-        f"<h2>Versions</h2>{_table(about['versions'])}</html>\n"
-    )
-    (out / "report.html").write_text(page, encoding="utf-8")
-
-
-def write_json(file: Path, document: dict[str, Any]) -> None:
-    with arriving(file) as stream:
-        stream.write(json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n")
-
-
-def _table(rows: Mapping[str, Any]) -> str:
-    cells = ((html.escape(str(name)), html.escape(str(value))) for name, value in rows.items())
-    return f"<table>{''.join(f'<tr><td>{name}</td><td>{value}</td></tr>' for name, value in cells)}</table>"
+    with arriving(out / "report.html") as stream:
+        stream.write(
+            page(
+                out.name,
+                table(shown.items()),
+                picture(image.getvalue(), "loss, learning rate, gradient and speed by step"),
+                "<h2>Run</h2>",
+                table(rest.items()),
+                "<h2>Configuration</h2>",
+                table(about["config"].items()),
+                "<h2>Versions</h2>",
+                table(about["versions"].items()),
+            )
+        )
 
 
 def _curves(steps: Sequence[Figures]) -> Figure:
@@ -122,13 +109,13 @@ def _curves(steps: Sequence[Figures]) -> Figure:
     axes = figure.subplot_mosaic([["loss", "loss"], ["loss", "loss"], ["kinds", "lr"], ["speed", "norm"]])
     losses = [s.loss for s in steps]
     axes["loss"].plot(at, losses, color="tab:blue", alpha=0.35, label="each step")
-    axes["loss"].plot(at, _smooth(losses), color="tab:blue", label="smoothed")
+    axes["loss"].plot(at, smoothed(losses), color="tab:blue", label="smoothed")
     axes["loss"].legend(frameon=False)
     for kind in sorted({kind for s in steps for kind in s.loss_by_kind}):
         there = [(s.step, s.loss_by_kind[kind]) for s in steps if kind in s.loss_by_kind]
         # The name is the data's: a dollar in it begins no formula, an underscore hides nothing.
         name = " " * kind.startswith("_") + kind.replace("$", r"\$")
-        axes["kinds"].plot([step for step, _ in there], _smooth([loss for _, loss in there]), label=name)
+        axes["kinds"].plot([step for step, _ in there], smoothed([loss for _, loss in there]), label=name)
     axes["kinds"].legend(frameon=False)
     axes["lr"].plot(at, [s.lr for s in steps], color="tab:gray")
     axes["norm"].plot(at, [s.grad_norm for s in steps], color="tab:red")
@@ -151,12 +138,3 @@ def _curves(steps: Sequence[Figures]) -> Figure:
     axes["speed"].set_ylim(bottom=0)
     axes["loss"].set_xlabel("step")
     return figure
-
-
-def _smooth(values: Sequence[float]) -> list[float]:
-    smoothed, weight, out = 0.0, 0.0, []
-    for value in values:
-        smoothed = SMOOTHING * smoothed + (1 - SMOOTHING) * value
-        weight = SMOOTHING * weight + (1 - SMOOTHING)
-        out.append(smoothed / weight)
-    return out

@@ -5,12 +5,11 @@ Pure values but for the two files at the end; how a row looks on a terminal is t
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from trainer.disk import arriving
 from trainer.packed import DROPPED, PICTURES, PackedSet
+from trainer.page import page, picture, table
 
 FULL = 0.999
 """The share of a row that tokens should fill, as a set on average."""
@@ -167,45 +167,28 @@ def _each(counts: Mapping[str, int], of: str) -> str:
 
 def write_page(data: PackedSet) -> Path:
     """Write `lengths.png`, and `report.html`: one page that needs nothing else."""
-    picture = draw(data)
-    image, page = (data.folder / name for name in PICTURES)
+    drawn = draw(data)
+    image, file = (data.folder / name for name in PICTURES)
     with arriving(image) as stream:
-        stream.write(picture)
+        stream.write(drawn)
     left = "".join(f"<li>{html.escape(why)}</li>" for why in room_left(data))
     total = sum(data.manifest["counts"]["dropped"].values())
     with (data.folder / DROPPED).open("rb") as lines:
         dropped = [json.loads(line) for line in itertools.islice(lines, _DROPPED_SHOWN)]
-    name = html.escape(data.folder.resolve().name)
-    text = f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{name}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-img {{ width: 100% }}
-table {{ border-collapse: collapse; margin: 1rem 0 }}
-td, th {{ padding: .2rem 1.5rem .2rem 0; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; overflow-wrap: anywhere }}
-th {{ font-weight: normal; color: #666; white-space: nowrap }}
-</style>
-<h1>{name}</h1>
-{_table(facts(data).items())}
-<img alt="lengths of samples, and fill of rows" src="data:image/png;base64,{base64.b64encode(picture).decode()}">
-{f"<h2>Room left</h2><ul>{left}</ul>" if left else ""}
-<h2>Left out: {total:,}</h2>
-{_table((each["id"], each["reason"], each["detail"]) for each in dropped)}
-{f"<p>The first {len(dropped):,}; all are in {DROPPED}.</p>" if total > len(dropped) else ""}
-<h2>Made from</h2>
-{_table((file["name"], file["hash"]) for file in data.manifest["inputs"]["files"])}
-{_table((key, json.dumps(value)) for key, value in data.manifest["inputs"].items() if key != "files")}
-</html>
-"""
-    with arriving(page) as stream:
-        stream.write(text.encode())
-    return page
-
-
-def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    def line(first: str, *rest: str) -> str:
-        return f"<tr><th>{html.escape(first)}</th>" + "".join(
-            f"<td>{html.escape(each)}</td>" for each in rest
+    inputs = data.manifest["inputs"]
+    with arriving(file) as stream:
+        stream.write(
+            page(
+                data.folder.resolve().name,
+                table(facts(data).items()),
+                picture(drawn, "lengths of samples, and fill of rows"),
+                f"<h2>Room left</h2><ul>{left}</ul>" if left else "",
+                f"<h2>Left out: {total:,}</h2>",
+                table((each["id"], each["reason"], each["detail"]) for each in dropped),
+                f"<p>The first {len(dropped):,}; all are in {DROPPED}.</p>" if total > len(dropped) else "",
+                "<h2>Made from</h2>",
+                table((each["name"], each["hash"]) for each in inputs["files"]),
+                table((key, json.dumps(value)) for key, value in inputs.items() if key != "files"),
+            )
         )
-
-    return f"<table>{''.join(line(*row) for row in rows)}</table>"
+    return file

@@ -16,9 +16,7 @@ number *before* it goes backward: how the batch was cut into micro-batches and p
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -31,13 +29,15 @@ from dataforge.errors import InputError, Interrupted, OutputError, RunError
 from trainer import attention, metrics, report
 from trainer import config as configuration
 from trainer.batch import Batch, collate
-from trainer.checkpoint import Checkpoints, State, export
+from trainer.checkpoint import Checkpoints, State
 from trainer.config import Config
 from trainer.data import prepare
-from trainer.disk import arriving
-from trainer.model import PackedLM, build_optimizer, check_match, learning_rate, load_model, prepare_layers
+from trainer.disk import arriving, held, write_json
+from trainer.export import export
+from trainer.model import PackedLM, build_optimizer, learning_rate, prepare_layers
 from trainer.packed import PackedSet, Row, is_packed_set, order
 from trainer.parallel import World, announce, clip_gradients, join, leave, parallelize, sum_over_data
+from trainer.pretrained import check_match, load_model
 from trainer.samples import IGNORED
 from trainer.unison import Stop, alone, ending, gathered, together
 
@@ -185,12 +185,9 @@ def claim(out: Path, config: Config) -> contextlib.ExitStack:
         OutputError: it cannot be a folder (R020), or another process trains in it (R022).
     """
     kept = out / "config.toml"
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as claimed:
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            handle = os.open(out, os.O_RDONLY)
-            held.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            claimed.enter_context(held(out))
         except BlockingIOError as error:
             raise OutputError(
                 f"another process trains in {out}",
@@ -217,7 +214,7 @@ def claim(out: Path, config: Config) -> contextlib.ExitStack:
                 )
         with arriving(kept) as file:
             file.write(configuration.to_toml(config).encode())
-        return held.pop_all()
+        return claimed.pop_all()
 
 
 def _named_set(config: Config) -> Path | None:
@@ -282,7 +279,7 @@ def _log(
     if not world.main:
         yield None
         return
-    report.write_json(out / "run.json", about)
+    write_json(out / "run.json", about)
     with metrics.Log(out, about, sinks) as log:
         yield log
 
@@ -296,6 +293,6 @@ def _conclude(out: Path, about: dict[str, Any]) -> dict[str, Any]:
             help="nothing is left to do",
         )
     summary = report.summarise(steps, about) | {"model": str(out / "model")}
-    report.write_json(out / "summary.json", summary)
+    write_json(out / "summary.json", summary)
     report.write(out, steps, about, summary)
     return summary

@@ -76,11 +76,11 @@ def plan(
     lengths: Lengths = hermes_lengths(context)
     set_tokens = PAPER_TOKENS
     if packed is not None:
-        from trainer.data import PackedSet
+        from trainer.packed import PackedSet
 
         rows = PackedSet(packed)
         context, lengths = rows.context, rows.document_lengths
-        set_tokens = float(step.epochs * rows.document_lengths.sum())
+        set_tokens = float(step.epochs * lengths.sum())
     tokens = tokens or float(step.steps * step.rows * context) or set_tokens
 
     layout = advice = None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from trainer.config import Config
-    from trainer.data import PackedSet
+    from trainer.packed import PackedSet
     from trainer.show import Document
 
 PLAIN_EVERY_S = 5.0

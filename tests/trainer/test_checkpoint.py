@@ -33,8 +33,9 @@ from two_processes import (
 )
 
 from dataforge.errors import InputError, StorageError
-from trainer.checkpoint import Checkpoints, export
+from trainer.checkpoint import Checkpoints
 from trainer.config import CheckpointConfig, Config, MeshConfig
+from trainer.export import export
 from trainer.tiny import tiny_tokenizer
 
 CASE = CASES["shards"]

@@ -30,7 +30,8 @@ from schemas.corpus import Row as CorpusRow
 from trainer import data, packed, rendering
 from trainer.config import Config, DataConfig, ModelConfig
 from trainer.conversations import Conversations
-from trainer.data import PackedSet, order, prepare
+from trainer.data import prepare
+from trainer.packed import PackedSet, order
 from trainer.samples import IGNORED
 from trainer.show import documents, room_left, write_page
 

@@ -29,8 +29,8 @@ from transformers import (
 from dataforge.errors import InputError
 from trainer.batch import Batch, collate
 from trainer.config import ModelConfig, OptimizerConfig, StepConfig
-from trainer.data import Row
 from trainer.model import PackedLM, build_optimizer, learning_rate, prepare_layers
+from trainer.packed import Row
 from trainer.pretrained import check_match, load_model, load_tokenizer
 from trainer.samples import IGNORED
 from trainer.tiny import tiny_model, tiny_tokenizer

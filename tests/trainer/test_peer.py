@@ -20,9 +20,9 @@ from schemas.chat import Message
 from trainer.batch import collate
 from trainer.checkpoint import State
 from trainer.config import DataConfig, OptimizerConfig, StepConfig
-from trainer.data import Row
 from trainer.masks import Renderer
 from trainer.model import PackedLM, build_optimizer, learning_rate
+from trainer.packed import Row
 from trainer.parallel import World
 from trainer.samples import Conversation, Notes, Sample
 from trainer.tiny import tiny_model, tiny_tokenizer

@@ -30,10 +30,11 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from dataforge.errors import DataForgeError
 from trainer.batch import collate
-from trainer.checkpoint import Checkpoints, State, export
+from trainer.checkpoint import Checkpoints, State
 from trainer.config import Config, MeshConfig, OptimizerConfig, StepConfig
-from trainer.data import Row
+from trainer.export import export
 from trainer.model import PackedLM, build_optimizer
+from trainer.packed import Row
 from trainer.parallel import World, announce, clip_gradients, join, leave, parallelize, sum_over_data
 from trainer.tiny import tiny_model, tiny_tokenizer
 
