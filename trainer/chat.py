@@ -120,6 +120,10 @@ class Template:
         ]
         return Rendered(bare, *unframed)
 
+    def typed(self, text: str) -> list[Span]:
+        """Where a text contains what looks like a control token: its author typed it."""
+        return [match.span() for match in self._control.finditer(text)]
+
     def header(self, thinking: bool) -> str:
         """What the template puts before an answer at inference: the assistant's header, and whatever belongs to it."""
         if thinking not in self._headers:

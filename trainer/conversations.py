@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,9 @@ from pydantic import ValidationError
 from dataforge.errors import InputError
 from schemas.chat import Message
 from trainer.packed import is_packed_set
-from trainer.samples import Conversation
+from trainer.samples import Conversation, Notes
 
-COLUMNS = ("id", "messages", "tools", "kind", "thinking")
+COLUMNS = ("id", "messages", "tools", "kind", "thinking", "mask", "budget")
 UNREAD = {
     "function_call": "calls are read from `tool_calls`",
     "reasoning": "thinking is read from `reasoning_content`",
@@ -35,6 +37,7 @@ UNREAD = {
 }
 """What messages of other makers hold beside their content and is not read, and what to do about it."""
 
+_INLINE = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
 _ROWS_AT_ONCE = 256
 _FORM = 'a row is {"messages": [{"role": …, "content": …}, …]}, with `tools`, `thinking`, `kind` and `id` if wished'
 
@@ -200,9 +203,14 @@ def conversation(row: Mapping[str, Any], where: str, default_id: str = "") -> Co
     given = row.get("messages")
     if not isinstance(given, list) or not given or not all(isinstance(m, dict) for m in given):
         raise wrong(where, "`messages` is no list of messages" if given else "has no `messages`", help=_FORM)
-    thinking, tools = row.get("thinking"), row.get("tools")
+    thinking, tools, mask = row.get("thinking"), row.get("tools"), row.get("mask")
     if thinking not in ("on", "off", None):
         raise wrong(where, f"`thinking` is {thinking!r}; it is `on`, `off` or absent")
+    if not isinstance(mask, str | None):
+        raise wrong(where, f"`mask` is {str(mask)[:40]}, and not the name of a strategy such as `tag`")
+    budget = None if mask is None else row.get("budget")
+    if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 1):
+        raise wrong(where, f"`budget` is {budget!r}; it is a number of tokens")
     if isinstance(tools, str):
         tools = _json(tools, where, "tools")
     if not isinstance(tools, list | None):
@@ -216,6 +224,8 @@ def conversation(row: Mapping[str, Any], where: str, default_id: str = "") -> Co
         tools=tuple(_tool(tool, where) for tool in tools or ()),
         thinking=thinking,
         kind=str(row.get("kind") or "final"),
+        mask=mask,
+        budget=budget,
     )
 
 
@@ -306,6 +316,51 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) != len(pairs):
         raise ValueError("a key is there twice")
     return found
+
+
+def normal(message: Message, row: str, notes: Notes) -> Message:
+    """A message in one form: thinking in a field of its own, arguments of tool calls as objects.
+
+    Raises:
+        InputError: a tool call cannot be an object without loss (T005).
+    """
+    if message.role != "assistant":
+        return message
+    thoughts, content = message.reasoning_content, message.content
+    if not thoughts and (inline := _INLINE.match(content)):
+        thoughts, content = inline[1], content[inline.end() :]
+        notes.count("inline_thinking")
+    calls = [_call(call, row) for call in message.tool_calls or []]
+    thoughts = thoughts if thoughts and thoughts.strip() else None
+    return message.model_copy(
+        update={"reasoning_content": thoughts, "content": content, "tool_calls": calls or None}
+    )
+
+
+def _call(call: dict[str, Any], row: str) -> dict[str, Any]:
+    """A tool call with its arguments as an object, if that loses nothing: a template prints it as JSON again."""
+    try:
+        function = call["function"]
+        arguments = function["arguments"]
+        if isinstance(arguments, str):
+            arguments = json.loads(arguments or "{}", parse_float=_exact, object_pairs_hook=unique)
+        if not isinstance(arguments, dict):
+            raise ValueError(f"{json.dumps(arguments)} is no object")
+        json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
+        return {**call, "function": {"name": str(function["name"]), "arguments": arguments}}
+    except (ValueError, LookupError, TypeError) as error:
+        why = error if isinstance(error, ValueError) else "it has no `function` with `name` and `arguments`"
+        raise InputError(
+            f"row {row}: the tool call {str(call)[:200]} cannot be rendered exactly: {why}",
+            code="T005",
+            help="calls have the form of OpenAI's API; `arguments` is a JSON object",
+        ) from error
+
+
+def _exact(digits: str) -> float:
+    if Decimal(digits) != Decimal(repr(float(digits))):
+        raise ValueError(f"the number {digits} has more digits than a float")
+    return float(digits)
 
 
 def wrong(where: str, what: str, *, help: str | None = None) -> InputError:

@@ -26,6 +26,8 @@ class Conversation:
         tools: JSON schemas of the tools offered.
         thinking: the reasoning mode, or None where the row does not say: then a last turn with reasoning means `on`.
         kind: for loss by kind, such as `final` or `call`.
+        mask: name of a strategy of `trainer.length.strategies`, or None: all that the assistant says, as `train` has it.
+        budget: tokens of thinking that the last turn must have exactly; only beside `mask`.
     """
 
     id: str
@@ -33,6 +35,8 @@ class Conversation:
     tools: tuple[dict[str, Any], ...] = ()
     thinking: Literal["on", "off"] | None = None
     kind: str = "final"
+    mask: str | None = None
+    budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class Sample:
         id: of the conversation; pieces and turns of a split one have `#0`, `#1` … behind it.
         tokens: int32 `[length]`.
         trained: bool `[length]`; `trained[0]` is always False, so that a shift over a packed row crosses no border.
-        kind: `final` or `call`, with `-thinking` behind it for reasoning samples.
+        kind: `final` or `call`, with `-thinking` behind it for reasoning samples, or the name of a mask strategy, as
+            `final-tag`.
         cut: tokens that the policy for overlong samples took off its end.
     """
 

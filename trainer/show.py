@@ -12,12 +12,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from trainer.disk import arriving
 from trainer.packed import DROPPED, PICTURES, PackedSet
 from trainer.page import page, picture, table
+from trainer.samples import Sample
 
 FULL = 0.999
 """The share of a row that tokens should fill, as a set on average."""
@@ -54,20 +56,24 @@ class Document:
 def documents(data: PackedSet, number: int) -> Iterator[Document]:
     """The documents of a row as text."""
     row, tokenizer = data.row(number), data.tokenizer()
-    special = frozenset(tokenizer.added_tokens_decoder)
     start = 0
     for sample, kind, length in zip(row.samples, row.kinds, row.lengths.tolist(), strict=True):
         here = slice(start, start + length)
-        tokens, trained = row.tokens[here].tolist(), row.trained[here].tolist()
-        alike = itertools.groupby(
-            zip(tokens, trained, strict=True), lambda each: (each[1], each[0] in special)
-        )
-        runs = tuple(
-            Run(tokenizer.decode([token for token, _ in group], clean_up_tokenization_spaces=False), *key)
-            for key, group in alike
-        )
-        yield Document(data.sample_id(int(sample)), data.kinds[kind], start, length, sum(trained), runs)
+        whole = Sample(data.sample_id(int(sample)), row.tokens[here], row.trained[here], data.kinds[kind])
+        yield document(whole, tokenizer, start)
         start += length
+
+
+def document(sample: Sample, tokenizer: Any, start: int = 0) -> Document:
+    """A sample as text, with its place in a row."""
+    tokens, trained = sample.tokens.tolist(), sample.trained.tolist()
+    special = frozenset(tokenizer.added_tokens_decoder)
+    alike = itertools.groupby(zip(tokens, trained, strict=True), lambda each: (each[1], each[0] in special))
+    runs = tuple(
+        Run(tokenizer.decode([token for token, _ in group], clean_up_tokenization_spaces=False), *key)
+        for key, group in alike
+    )
+    return Document(sample.id, sample.kind, start, len(tokens), sum(trained), runs)
 
 
 def room_left(data: PackedSet) -> list[str]:

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dataforge.cli._terminal import print_json, printable, say
+from dataforge.cli._documents import show_documents
+from dataforge.cli._terminal import print_json, say
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from trainer.config import Config
     from trainer.packed import PackedSet
-    from trainer.show import Document
 
 PLAIN_EVERY_S = 5.0
 
@@ -105,7 +103,7 @@ def _make(config: Config, out: Path, *, quiet: bool) -> PackedSet:
 
     earlier = signal.signal(signal.SIGTERM, stop)
     try:
-        with _progress(quiet) as progress:
+        with reading(quiet) as progress:
             data = prepare(config, out, progress=progress)
         if not (out / "report.html").exists():
             write_page(data)
@@ -118,7 +116,7 @@ def _make(config: Config, out: Path, *, quiet: bool) -> PackedSet:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def reading(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Rows read: a bar on a terminal, a line now and then elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -175,78 +173,12 @@ def _show_summary(data: PackedSet) -> None:
 
 
 def _show_row(data: PackedSet, number: int) -> None:
-    from rich.console import Console
-
     from trainer.show import documents
 
-    console = Console(highlight=False, markup=False, emoji=False)
     found = list(documents(data, number))
     tokens, trained = sum(d.length for d in found), sum(d.trained for d in found)
-    console.print(
+    show_documents(
         f"row {number:,} of {len(data):,}: {len(found)} document{'s' if len(found) > 1 else ''},"
-        f" {tokens:,} of {data.context:,} tokens, {trained:,} of them trained"
+        f" {tokens:,} of {data.context:,} tokens, {trained:,} of them trained",
+        found,
     )
-    plain = console.no_color or not console.is_terminal
-    console.print(_legend(plain))
-    console.print()
-    for place, document in enumerate(found):
-        end = document.start + document.length
-        console.print(
-            f"── document {place + 1} of {len(found)} · {printable(document.id)} · {document.kind}"
-            f" · tokens {document.start:,}–{end - 1:,}, positions from 0 to {document.length - 1:,}"
-            f" · {document.trained:,} trained",
-            style="" if plain else "bold",
-        )
-        console.print(_bracketed(document) if plain else _coloured(document, place))
-
-
-_GROUNDS = ("grey11", "grey27")
-"""Of documents, by turns. Both colours of a text are set, so that it can be read on any terminal's own."""
-
-_LOOKS = {
-    (True, False): "bright_green",
-    (True, True): "bold underline bright_green",
-    (False, False): "grey74",
-    (False, True): "underline grey74",
-}
-"""By whether it is trained, and whether it is a special token."""
-
-
-def _legend(plain: bool) -> RenderableType:
-    from rich.text import Text
-
-    if plain:
-        return "⟦trained: the loss sees it⟧  context: it doesn't  ‹special token›"
-    words = {
-        (True, False): "trained: the loss sees it",
-        (True, True): "special token, trained",
-        (False, False): "context: it doesn't",
-        (False, True): "special token",
-    }
-    text = Text()
-    for place, (look, said) in enumerate(words.items()):
-        text.append(f" {said} ", f"{_LOOKS[look]} on {_GROUNDS[place % 2]}").append("  ")
-    return text
-
-
-def _coloured(document: Document, place: int) -> RenderableType:
-    from rich.padding import Padding
-    from rich.text import Text
-
-    ground = f"on {_GROUNDS[place % 2]}"
-    text = Text()
-    for run in document.runs:
-        text.append(printable(run.text), f"{_LOOKS[run.trained, run.special]} {ground}")
-    return Padding(text, (0, 1), style=ground)
-
-
-def _bracketed(document: Document) -> str:
-    """For where there are no colours: what is trained in ⟦ ⟧, special tokens in ‹ ›."""
-    parts, inside = [], False
-    for run in document.runs:
-        if run.trained != inside:
-            parts.append("⟦" if run.trained else "⟧")
-            inside = run.trained
-        text = printable(run.text)
-        parts.append(f"‹{text}›" if run.special else text)
-    return "".join([*parts, "⟧" if inside else ""])
