@@ -105,6 +105,8 @@ class ModelTable(_Table):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(strict=False)] | None = None
     seed: int | None = None
+    thinking_budget: Annotated[int, Field(ge=1)] | None = None
+    """Tokens of thinking after which it is closed from outside, and the model made to answer."""
 
     connect_timeout_s: Annotated[float, Field(gt=0)] | None = None
     read_timeout_s: Annotated[float, Field(gt=0)] | None = None

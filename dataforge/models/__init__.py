@@ -15,13 +15,23 @@ from types import ModuleType
 from typing import cast
 
 from dataforge.errors import ProjectError
-from dataforge.models.client import Backend, ChatReply, ChatRequest, ModelSpec, Sampling
+from dataforge.models.client import (
+    Backend,
+    ChatReply,
+    ChatRequest,
+    Completes,
+    CompletionRequest,
+    ModelSpec,
+    Sampling,
+)
 from dataforge.project import nearest
 
 __all__ = [
     "Backend",
     "ChatReply",
     "ChatRequest",
+    "Completes",
+    "CompletionRequest",
     "ModelSpec",
     "Sampling",
     "backend_names",

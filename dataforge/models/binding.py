@@ -8,18 +8,17 @@ and so on), sources after it are not read, and what the `.forge` file itself set
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from dataforge.errors import ProjectError
 from dataforge.models import find_backend
-from dataforge.models.client import ChatRequest, Kind, ModelSpec, Sampling
+from dataforge.models.client import ChatRequest, CompletionRequest, Kind, ModelSpec, Sampling
 from dataforge.models.weights import EXPORT, gguf_file, identity
 from dataforge.project import ModelTable, Project, load_models_file, nearest
 
@@ -29,7 +28,7 @@ EMBEDDED_JUDGE = "minilm-judge"
 CONCURRENCY, BATCH_CONCURRENCY = 16, 10_000
 """Requests in flight where a binding says nothing. Those of a batch wait for hours, and so should go together."""
 
-_SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed")
+_SAMPLING = ("temperature", "top_p", "max_tokens", "stop", "seed", "thinking_budget")
 _OPTIONS = (
     "base_url", "api_key_env", "path", "connect_timeout_s", "read_timeout_s", "total_timeout_s", "retry_base_s",
     "rate_limit_wait_s", "allow_link_local", "requests_per_minute", "tokens_per_minute", "prompt_price",
@@ -44,6 +43,8 @@ _EMBEDDED: Mapping[Kind, ModelTable] = {
 _HTTP_BACKENDS = ("openai", "openai_sdk", "openai_batch")
 """Backends that go to OpenAI where no address is given."""
 _OPENAI_KEY = "OPENAI_API_KEY"
+
+_Request = TypeVar("_Request", ChatRequest, CompletionRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def bind(
     return bound
 
 
-def with_defaults(request: ChatRequest, spec: ModelSpec) -> ChatRequest:
+def with_defaults(request: _Request, spec: ModelSpec) -> _Request:
     """The request with the binding's sampling wherever it says nothing itself.
 
     Whoever keys calls by content applies this first, so that another temperature in `dataforge.toml` is another call.
@@ -109,8 +110,9 @@ def with_defaults(request: ChatRequest, spec: ModelSpec) -> ChatRequest:
         max_tokens=bound.max_tokens if own.max_tokens is None else own.max_tokens,
         stop=own.stop or bound.stop,
         seed=bound.seed if own.seed is None else own.seed,
+        thinking_budget=bound.thinking_budget if own.thinking_budget is None else own.thinking_budget,
     )
-    return request if merged == own else dataclasses.replace(request, sampling=merged)
+    return request if merged == own else request.sampled(merged)
 
 
 def check_independence(

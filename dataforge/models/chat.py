@@ -1,4 +1,4 @@
-"""One chat completion over any transport: the body, the attempts, and what each outcome means for the endpoint.
+"""One completion, of a chat or a raw one, over any transport: the body, the attempts, what each outcome means for the endpoint.
 
 There is one layer of retries and it is here; transports make one attempt. What ends an attempt is one of four kinds:
 
@@ -24,12 +24,19 @@ import orjson
 import tenacity
 
 from dataforge.errors import ModelError, ProjectError, QuotaError, RateLimitError, TransientError
-from dataforge.models import asking, streamed, wire
+from dataforge.models import asking, forcing, streamed, wire
 from dataforge.models.binding import with_defaults
-from dataforge.models.client import NO_ENDPOINT, ChatReply, ChatRequest, ModelSpec, Sampling
+from dataforge.models.client import (
+    NO_ENDPOINT,
+    ChatReply,
+    ChatRequest,
+    CompletionRequest,
+    ModelSpec,
+    Sampling,
+)
 from dataforge.models.limits import jitter_s
 from dataforge.models.pool import Ask, Endpoint, Pool
-from dataforge.models.transport import Answer, Timeouts, Transport
+from dataforge.models.transport import CHAT, RAW, Answer, Timeouts, Transport
 from schemas.chat import Message
 
 log = logging.getLogger("dataforge.models")
@@ -44,7 +51,7 @@ _FORMATS_KEPT = 256
 class _Call:
     """A call under way: what its attempts have in common, and what became of them."""
 
-    request: ChatRequest
+    request: ChatRequest | CompletionRequest
     requests: int = 0
     started_at: float | None = None
     avoid: Endpoint | None = None
@@ -72,7 +79,16 @@ class ChatBackend:
         self._formats: dict[int, tuple[Mapping[str, Any], orjson.Fragment]] = {}
 
     async def complete(self, request: ChatRequest) -> ChatReply:
-        call = _Call(with_defaults(request, self._spec))
+        request = with_defaults(request, self._spec)
+        if request.sampling.thinking_budget is not None:
+            return await forcing.complete(self._made, request)
+        return await self._made(request)
+
+    async def go_on(self, request: CompletionRequest) -> ChatReply:
+        return await self._made(with_defaults(request, self._spec))
+
+    async def _made(self, request: ChatRequest | CompletionRequest) -> ChatReply:
+        call = _Call(request)
         try:
             return await self._attempt(call)
         except (RateLimitError, TransientError, QuotaError) as error:
@@ -119,11 +135,13 @@ class ChatBackend:
     async def _attempt(self, call: _Call) -> ChatReply:
         """One attempt, made anew at once without what the endpoint turns out not to know."""
         request = call.request
+        if isinstance(request, CompletionRequest):
+            return await self._send(call, self._raw_body(request), RAW, False)
         constrain = request.schema is not None and not self._refuses_schema
         while True:
             body = self._body(request, constrain)
             try:
-                reply = await self._send(call, body, constrain)
+                reply = await self._send(call, body, CHAT, constrain)
             except _RefusedError as refused:
                 about_params = refused.status in {400, 422} and not wire.too_long(refused.body)
                 if (
@@ -140,11 +158,11 @@ class ChatBackend:
                 self._refuses_schema |= request.schema is not None and not constrain
                 return reply
 
-    async def _send(self, call: _Call, body: bytes, constrain: bool) -> ChatReply:
+    async def _send(self, call: _Call, body: bytes, path: str, constrain: bool) -> ChatReply:
         """One HTTP request, and its outcome told to the endpoint.
 
         Raises:
-            _RefusedError: the endpoint refused the request as such, so that another one may do better.
+            _RefusedError: the endpoint refused the chat request as such, so that another one may do better.
             ModelError: it did not answer, or not with a completion.
         """
         pool = self.pool
@@ -164,9 +182,10 @@ class ChatBackend:
                 body,
                 self._timeouts.get(sampling.max_tokens) or self._timeouts_for(sampling.max_tokens),
                 4 * wire.MAX_BODY_BYTES if self._stream else wire.MAX_BODY_BYTES,
+                path,
             )
             now = pool.clock()
-            reply = self._read(endpoint, answer, constrain, call.requests, now - call.started_at)
+            reply = self._read(endpoint, answer, call, constrain, now - call.started_at)
             used_tokens = reply.prompt_tokens + reply.completion_tokens or None
             if self._stream:
                 endpoint.succeeded(now, answer.first_byte_s, 0, at_once=call.requests == 1)
@@ -196,19 +215,41 @@ class ChatBackend:
             pool.leave(endpoint, ask, used_tokens)
 
     def _read(
-        self, endpoint: Endpoint, answer: Answer, constrain: bool, requests: int, latency_s: float
+        self, endpoint: Endpoint, answer: Answer, call: _Call, constrain: bool, latency_s: float
     ) -> ChatReply:
+        request = call.request
+        if isinstance(request, CompletionRequest):
+            return self._read_raw(endpoint, answer, request, call.requests, latency_s)
         if not 200 <= answer.status < 300:
             error = wire.refusal(endpoint.address, answer.status, answer.headers, answer.body)
             if answer.status in {400, 422} and not isinstance(error, QuotaError):
                 raise _RefusedError(answer.status, answer.body, error)
             raise error
-        body = answer.body
-        if self._stream and streamed.is_streamed(body):
-            body = streamed.assembled(endpoint.address, body)
         return wire.reply(
-            endpoint.address, body, constrained=constrain, latency_s=latency_s, attempts=requests
+            endpoint.address,
+            self._whole(endpoint, answer.body),
+            constrained=constrain,
+            latency_s=latency_s,
+            attempts=call.requests,
+            continued=request.continues,
         )
+
+    def _read_raw(
+        self, endpoint: Endpoint, answer: Answer, request: CompletionRequest, requests: int, latency_s: float
+    ) -> ChatReply:
+        if not 200 <= answer.status < 300:
+            by_ids = not isinstance(request.prompt, str)
+            raise wire.raw_refusal(
+                endpoint.address, answer.status, answer.headers, answer.body, by_ids=by_ids
+            )
+        body = self._whole(endpoint, answer.body)
+        return wire.raw_reply(endpoint.address, body, latency_s=latency_s, attempts=requests)
+
+    def _whole(self, endpoint: Endpoint, body: bytes) -> bytes:
+        """The body of an answer in one piece, however it came."""
+        if self._stream and streamed.is_streamed(body):
+            return streamed.assembled(endpoint.address, body)
+        return body
 
     def _timeouts_for(self, max_tokens: int | None) -> Timeouts:
         total_s = self._total_s or 60.0 + 0.1 * (max_tokens or _UNSAID_TOKENS)
@@ -218,7 +259,14 @@ class ChatBackend:
 
     def _body(self, request: ChatRequest, constrain: bool) -> bytes:
         format = self._response_format(request.schema) if constrain and request.schema is not None else None
-        body = asking.body(self._spec.model, request, tokens_field=self._tokens_field, format=format)
+        return self._written(
+            asking.body(self._spec.model, request, tokens_field=self._tokens_field, format=format)
+        )
+
+    def _raw_body(self, request: CompletionRequest) -> bytes:
+        return self._written(asking.raw_body(self._spec.model, request))
+
+    def _written(self, body: dict[str, Any]) -> bytes:
         if self._stream:
             body["stream"] = True
             body["stream_options"] = {"include_usage": True}

@@ -1,4 +1,4 @@
-"""One HTTP request to a chat API over a connection of our own: what the hot path of a run is made of.
+"""One HTTP request to a model's API over a connection of our own: what the hot path of a run is made of.
 
 A call that waits a second for its answer should not cost a millisecond of the machine's time. So a request is one write, an
 answer is read by the parser that Node.js uses (llhttp, by `httptools`), and a connection carries one call at a time and is
@@ -22,6 +22,7 @@ from aiohappyeyeballs import start_connection
 from dataforge.models import wire
 from dataforge.models.addresses import is_refused
 from dataforge.models.transport import (
+    CHAT,
     MAX_ERROR_BYTES,
     Answer,
     Timeouts,
@@ -53,19 +54,21 @@ class DirectTransport:
     def __init__(self, key: str, *, allow_link_local: bool = False) -> None:
         self._key = key
         self._allow_link_local = allow_link_local
-        self._targets: dict[str, _Target | None] = {}
+        self._targets: dict[tuple[str, str], _Target | None] = {}
         self._idle: defaultdict[_Target, list[_Connection]] = defaultdict(list)
         self._swept_at = 0.0
         self._proxied: AiohttpTransport | None = None
         self._tls: ssl.SSLContext | None = None
 
-    async def post(self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int) -> Answer:
+    async def post(
+        self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int, path: str = CHAT
+    ) -> Answer:
         try:
-            target = self._targets[endpoint.url]
+            target = self._targets[endpoint.url, path]
         except KeyError:
-            target = self._targets[endpoint.url] = self._target(endpoint.url)
+            target = self._targets[endpoint.url, path] = self._target(endpoint.url + path)
         if target is None:
-            return await self._by_proxy().post(endpoint, body, timeouts, cap_bytes)
+            return await self._by_proxy().post(endpoint, body, timeouts, cap_bytes, path)
         started = time.perf_counter()
         kept = self._kept(target)
         while True:
@@ -109,9 +112,8 @@ class DirectTransport:
         if self._proxied is not None:
             await self._proxied.close()
 
-    def _target(self, url: str) -> _Target | None:
+    def _target(self, address: str) -> _Target | None:
         """Where an address leads, or None where it is behind a proxy."""
-        address = f"{url}/chat/completions"
         if proxy_for(address) is not None:
             return None
         parts = urlsplit(address)

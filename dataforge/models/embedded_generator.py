@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dataforge.errors import ModelError, PermanentError, TransientError
+from dataforge.models.vocabulary import special_tokens
 from dataforge.models.weights import WEIGHTS, engine
 
 SLOTS = 4
@@ -37,14 +38,36 @@ class Completion:
     """What one call produced."""
 
     text: str = ""
+    reasoning: str = ""
     finish_reason: str = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
     _parts: list[str] = field(default_factory=list)
+    _thought: list[str] = field(default_factory=list)
+
+    def hear(self, chunk: Mapping[str, Any]) -> None:
+        """Take in one piece of a chat or of a raw completion."""
+        for choice in chunk.get("choices", ()):
+            delta = choice.get("delta", choice)
+            self._parts.append(delta.get("content") or delta.get("text") or "")
+            self._thought.append(delta.get("reasoning_content") or "")
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        if (usage := chunk.get("usage")) is not None:
+            self.prompt_tokens = usage.get("prompt_tokens", 0)
+            self.completion_tokens = usage.get("completion_tokens", 0)
+
+    def end(self) -> None:
+        """Put the pieces together."""
+        self.text, self.reasoning = "".join(self._parts), "".join(self._thought)
 
 
 class EmbeddedGenerator:
-    """The loaded engines. Take them with `lease`; methods may be called from any thread."""
+    """The loaded engines. Take them with `lease`; methods may be called from any thread.
+
+    Attributes:
+        parts_thinking: whether the engine was heard to give thinking apart from the answer, as it does where the file's
+            chat template knows of thinking.
+    """
 
     def __init__(self, file: Path, engines: int | None = None) -> None:
         count = engines or min(_cores(), MOST_ENGINES)
@@ -60,6 +83,8 @@ class EmbeddedGenerator:
         self._busy = [0] * count
         self._choosing = threading.Lock()
         self._closing = threading.Event()
+        self._file = file
+        self.parts_thinking = False
         self.pool = ThreadPoolExecutor(count * SLOTS, thread_name_prefix="embedded-generator")
 
     def complete(self, body: Mapping[str, Any], cancelled: Callable[[], bool] = lambda: False) -> Completion:
@@ -73,6 +98,23 @@ class EmbeddedGenerator:
             PermanentError: the request is wrong or too long.
             TransientError: the engine failed, or is being closed.
         """
+        result = self._run("handle_chat_completions", body, cancelled)
+        self.parts_thinking |= bool(result.reasoning)
+        return result
+
+    def go_on(self, body: Mapping[str, Any], cancelled: Callable[[], bool] = lambda: False) -> Completion:
+        """Make one raw completion, with a request body in OpenAI's form. Blocks.
+
+        Token ids in `prompt` are fed as they are; a text gets the model's beginning token where it has one. Special
+        tokens in the output are written out, save those that end it.
+
+        Raises:
+            PermanentError, TransientError: as `complete`.
+        """
+        kept = {"preserved_tokens": special_tokens(self._file)}
+        return self._run("handle_completions", {**body, **kept}, cancelled)
+
+    def _run(self, what: str, body: Mapping[str, Any], cancelled: Callable[[], bool]) -> Completion:
         result = Completion()
         refusals: list[Mapping[str, Any]] = []
 
@@ -80,26 +122,21 @@ class EmbeddedGenerator:
             if "error" in chunk:
                 refusals.append(chunk["error"])
                 return True
-            for choice in chunk.get("choices", ()):
-                result._parts.append(choice.get("delta", {}).get("content") or "")
-                result.finish_reason = choice.get("finish_reason") or result.finish_reason
-            if (usage := chunk.get("usage")) is not None:
-                result.prompt_tokens = usage.get("prompt_tokens", 0)
-                result.completion_tokens = usage.get("completion_tokens", 0)
+            result.hear(chunk)
             return cancelled() or self._closing.is_set()
 
         # Streamed, since the callback is the only way to stop a call that nobody waits for any more.
         request = {**DEFAULTS, **body, "stream": True, "stream_options": {"include_usage": True}}
         try:
             with self._least_busy() as running:
-                running.handle_chat_completions(request, hear)
+                getattr(running, what)(request, hear)
         except ValueError as error:
             raise PermanentError(f"the embedded generator refuses the request: {error}") from error
         if refusals:
             raise _refused(refusals[0])
         if self._closing.is_set():
             raise TransientError("the embedded generator was closed while it answered")
-        result.text = "".join(result._parts)
+        result.end()
         return result
 
     def close(self) -> None:

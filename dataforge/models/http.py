@@ -1,4 +1,4 @@
-"""One HTTP request to a chat API and the whole of its answer, over pooled connections of aiohttp.
+"""One HTTP request to a model's API and the whole of its answer, over pooled connections of aiohttp.
 
 Everything that costs per call and gives nothing is off: cookies, redirects, decompression, looking up proxies anew each
 time. An answer has a deadline as a whole, since time-outs between bytes never end one that dribbles in, and a size, since
@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from dataforge.models import wire
-from dataforge.models.transport import MAX_ERROR_BYTES, Answer, Timeouts, checked_socket, proxy_for
+from dataforge.models.transport import CHAT, MAX_ERROR_BYTES, Answer, Timeouts, checked_socket, proxy_for
 
 _LARGE_BODY_BYTES = 1024 * 1024  # aiohttp sends more than that in pieces, if it comes as a file
 
@@ -34,12 +34,14 @@ class AiohttpTransport:
             self._headers["Authorization"] = f"Bearer {key}"
         self._allow_link_local = allow_link_local
         self._session: aiohttp.ClientSession | None = None
-        self._targets: dict[str, dict[str, Any]] = {}
+        self._targets: dict[tuple[str, str], dict[str, Any]] = {}
         self._timeouts: dict[Timeouts, aiohttp.ClientTimeout] = {}
 
-    async def post(self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int) -> Answer:
+    async def post(
+        self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int, path: str = CHAT
+    ) -> Answer:
         session = self._session or self._open()
-        target = self._targets.get(endpoint.url) or self._target(endpoint.url)
+        target = self._targets.get((endpoint.url, path)) or self._target(endpoint.url, path)
         timeout = self._timeouts.get(timeouts) or self._timeout(timeouts)
         started = time.perf_counter()
         try:
@@ -88,11 +90,11 @@ class AiohttpTransport:
         )
         return self._session
 
-    def _target(self, url: str) -> dict[str, Any]:
+    def _target(self, url: str, path: str) -> dict[str, Any]:
         """What says where a request goes: the address, and the proxy on the way."""
-        address = f"{url}/chat/completions"
-        self._targets[url] = {"url": URL(address), "proxy": proxy_for(address)}
-        return self._targets[url]
+        address = url + path
+        made = self._targets[url, path] = {"url": URL(address), "proxy": proxy_for(address)}
+        return made
 
     def _timeout(self, told: Timeouts) -> aiohttp.ClientTimeout:
         made = aiohttp.ClientTimeout(

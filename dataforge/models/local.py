@@ -8,18 +8,26 @@ in threads, so the event loop goes on meanwhile.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dataforge.errors import PermanentError, ProjectError
-from dataforge.models import embedded_generator, embedded_judge, grading
+from dataforge.models import asking, embedded_generator, embedded_judge, forcing, grading
 from dataforge.models.binding import EMBEDDED_GENERATOR, EMBEDDED_JUDGE, with_defaults
-from dataforge.models.client import Backend, ChatReply, ChatRequest, ModelSpec
+from dataforge.models.client import Backend, ChatReply, ChatRequest, CompletionRequest, ModelSpec
 from dataforge.models.minilm import Encoder
+from dataforge.models.thinking import CLOSE, OPEN, split_thinking
 from dataforge.models.weights import encoder_folder, engine, generator_file
+
+_ENGINE = ("repeat_penalty", "top_k", "min_p")
+"""What the engine can be told beyond OpenAI's parameters, in `options` of the binding."""
+
+_Make = Callable[[dict[str, Any], Callable[[], bool]], embedded_generator.Completion]
 
 _encoder_lock = threading.Lock()
 _encoder: Encoder | None = None
@@ -62,24 +70,51 @@ class LocalGenerator:
     def __init__(self, spec: ModelSpec, file: Path) -> None:
         self._spec = spec
         self._file = file
-        self._opening = asyncio.Lock()
+        self._own = {name: spec.options[name] for name in _ENGINE if name in spec.options}
+        self._opening: asyncio.Task[embedded_generator.EmbeddedGenerator] | None = None
         self._engine: embedded_generator.EmbeddedGenerator | None = None
 
     async def complete(self, request: ChatRequest) -> ChatReply:
-        started = time.perf_counter()
-        body = _body(with_defaults(request, self._spec))
+        request = with_defaults(request, self._spec)
+        if request.sampling.thinking_budget is not None:
+            return await forcing.complete(self._complete, request)
+        return await self._complete(request)
+
+    async def go_on(self, request: CompletionRequest) -> ChatReply:
+        request = with_defaults(request, self._spec)
         running = await self._loaded()
+        if isinstance(request.prompt, str) and not request.prompt:
+            raise PermanentError("the embedded generator goes on from a prompt, and this one is empty")
+        return await self._made(running, running.go_on, _seeded(asking.raw_body("", request), request))
+
+    async def _complete(self, request: ChatRequest) -> ChatReply:
+        running = await self._loaded()
+        body = _body(request, parted=running.parts_thinking)
+        reply = await self._made(running, running.complete, body)
+        text, reasoning = (reply.text, None) if request.continues else split_thinking(reply.text)
+        return dataclasses.replace(
+            reply,
+            text=text,
+            reasoning=reply.reasoning or reasoning,
+            constrained=request.schema is not None,
+        )
+
+    async def _made(
+        self, running: embedded_generator.EmbeddedGenerator, make: _Make, body: dict[str, Any]
+    ) -> ChatReply:
+        """A call of the engine in one of its threads, as it came."""
+        started = time.perf_counter()
         abandoned = threading.Event()
         try:
             done = await asyncio.get_running_loop().run_in_executor(
-                running.pool, running.complete, body, abandoned.is_set
+                running.pool, make, {**self._own, **body}, abandoned.is_set
             )
         finally:
             abandoned.set()  # where this task was cancelled, the thread ends at its next token
         return ChatReply(
             text=done.text,
+            reasoning=done.reasoning.strip() or None,
             finish_reason=done.finish_reason,
-            constrained=request.schema is not None,
             prompt_tokens=done.prompt_tokens,
             completion_tokens=done.completion_tokens,
             latency_s=time.perf_counter() - started,
@@ -91,15 +126,23 @@ class LocalGenerator:
         return self._spec.model
 
     async def close(self) -> None:
+        if self._opening is not None:
+            await asyncio.gather(self._opening, return_exceptions=True)
         held, self._engine = self._engine, None
         if held is not None:
             await asyncio.to_thread(embedded_generator.release, self._file)
 
     async def _loaded(self) -> embedded_generator.EmbeddedGenerator:
-        async with self._opening:
-            if self._engine is None:
-                self._engine = await asyncio.to_thread(embedded_generator.lease, self._file)
+        if self._engine is not None:
             return self._engine
+        # Shielded: a lease that is taken for a call which was cancelled meanwhile would be given back by nobody.
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open())
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> embedded_generator.EmbeddedGenerator:
+        self._engine = await asyncio.to_thread(embedded_generator.lease, self._file)
+        return self._engine
 
 
 class LocalJudge:
@@ -138,20 +181,26 @@ def shared_encoder() -> Encoder:
         return _encoder
 
 
-def _body(request: ChatRequest) -> dict[str, Any]:
-    sampling = request.sampling
-    body: dict[str, Any] = {
-        "messages": [message.wire() for message in request.messages],
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-        # A seed of its own for each request makes embedded runs repeatable, attempts and walks included.
-        "seed": int(request.key("")[:8], 16) >> 1 if sampling.seed is None else sampling.seed,
-        "stop": list(sampling.stop) or None,
-    }
+def _body(request: ChatRequest, *, parted: bool) -> dict[str, Any]:
+    """A chat request in the engine's form.
+
+    Args:
+        parted: whether the engine parts thinking from answers. Then it wants the thinking of a message that it is to go on
+            with apart too: within the text it would stand behind an empty block of the template's own.
+    """
+    format = None
     if request.schema is not None:
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "answer", "schema": dict(request.schema)},
-        }
-    return {key: value for key, value in body.items() if value is not None}
+        answer = {"name": "answer", "schema": dict(request.schema)}
+        format = {"type": "json_schema", "json_schema": answer}
+    body = asking.body("", request, tokens_field=asking.TOKENS_FIELD, format=format)
+    if request.continues and parted and request.messages[-1].content.startswith(OPEN):
+        thinking, _, told = request.messages[-1].content.removeprefix(OPEN).partition(CLOSE)
+        # With no text at all, the engine would go on with the thinking.
+        body["messages"][-1] |= {"reasoning_content": thinking.strip(), "content": told.lstrip() or "\n"}
+    return _seeded(body, request)
+
+
+def _seeded(body: dict[str, Any], request: ChatRequest | CompletionRequest) -> dict[str, Any]:
+    """The body with a seed of its own for each request: so embedded runs are repeatable, attempts and walks included."""
+    as_lists = {key: list(value) for key, value in body.items() if isinstance(value, tuple)}
+    return {"seed": int(request.key("")[:8], 16) >> 1, **body, **as_lists}

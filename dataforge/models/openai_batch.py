@@ -150,6 +150,11 @@ class OpenAIBatch:
         if self._closed:
             raise _stopped()
         request = with_defaults(request, self._spec)
+        if request.sampling.thinking_budget is not None:
+            raise PermanentError(
+                f"`{self._spec.name}` is asked in batches, which cannot keep to a thinking budget: that takes two calls",
+                help="leave out `thinking_budget`, or the batches",
+            )
         key = request.key(self._spec.weights)
         if (call := self._calls.get(key)) is None:
             call = _Call(key, request, asyncio.get_running_loop().create_future(), self._form)

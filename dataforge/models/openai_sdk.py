@@ -22,7 +22,10 @@ from dataforge.models.addresses import check_host
 from dataforge.models.chat import ChatBackend, api_key
 from dataforge.models.client import Backend, ModelSpec
 from dataforge.models.pool import Settings, shared_pool
-from dataforge.models.transport import MAX_ERROR_BYTES, Answer, Timeouts, proxy_for
+from dataforge.models.transport import CHAT, MAX_ERROR_BYTES, RAW, Answer, Timeouts, proxy_for
+
+_WANTED = {CHAT: ("model", "messages"), RAW: ("model", "prompt")}
+"""What the package's methods take by name; all else goes along as it is."""
 
 
 def connect(spec: ModelSpec) -> Backend:
@@ -58,10 +61,13 @@ class SdkTransport:
         self._clients: dict[str, Any] = {}
         self._opening = asyncio.Lock()
 
-    async def post(self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int) -> Answer:
+    async def post(
+        self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int, path: str = CHAT
+    ) -> Answer:
         client = self._clients.get(endpoint.url) or await self._client(endpoint.url)
         document = _document(body)
-        told = {name: document.pop(name) for name in ("model", "messages")}
+        told = {name: document.pop(name) for name in _WANTED[path]}
+        asked = client.chat.completions if path == CHAT else client.completions
         started = time.perf_counter()
         try:
             # The package's time-outs restart with every byte; only this one ends a body that dribbles in.
@@ -69,7 +75,7 @@ class SdkTransport:
                 limits = self._openai.Timeout(
                     timeouts.total_s, connect=timeouts.connect_s, read=timeouts.read_s or timeouts.total_s
                 )
-                create = client.chat.completions.with_streaming_response.create
+                create = asked.with_streaming_response.create
                 async with create(**told, extra_body=document, timeout=limits) as response:
                     return await _read(endpoint, response, started, cap_bytes)
         except _FailedError as failed:

@@ -1,7 +1,8 @@
 """The backend `replay`: answers from a file instead of a model, for tests, demos and looking at a run again.
 
 The file is JSON Lines. A line answers either one exact call, by its content key, as `Recorder` writes it; or any call
-whose last user message is, or contains, some text, as one writes it by hand:
+whose last user message is, or contains, some text, as one writes it by hand. Of a raw completion the prompt is looked at,
+where it is a text; one of token ids has its key alone.
 
     {"key": "5f0c…", "text": "A recorded answer.", "prompt_tokens": 12, "completion_tokens": 4}
     {"prompt": "What is the capital of France?", "text": "Paris."}
@@ -21,7 +22,14 @@ from pathlib import Path
 
 from dataforge.errors import PermanentError, ProjectError
 from dataforge.models.binding import with_defaults
-from dataforge.models.client import Backend, ChatReply, ChatRequest, ModelSpec
+from dataforge.models.client import (
+    Backend,
+    ChatReply,
+    ChatRequest,
+    Completes,
+    CompletionRequest,
+    ModelSpec,
+)
 
 _REPLY_FIELDS: dict[str, tuple[type, ...]] = {
     "text": (str,),
@@ -32,6 +40,7 @@ _REPLY_FIELDS: dict[str, tuple[type, ...]] = {
     "completion_tokens": (int,),
     "latency_s": (int, float),
     "model": (str,),
+    "forced": (bool,),
 }
 _MATCHERS = ("key", "prompt", "contains")
 
@@ -81,23 +90,33 @@ class Replay:
 
     async def complete(self, request: ChatRequest) -> ChatReply:
         request = with_defaults(request, self._spec)
-        prompt = _last_user_message(request)
+        return self._found(request, _last_user_message(request))
+
+    async def go_on(self, request: CompletionRequest) -> ChatReply:
+        request = with_defaults(request, self._spec)
+        return self._found(request, request.prompt if isinstance(request.prompt, str) else None)
+
+    def _found(self, request: ChatRequest | CompletionRequest, prompt: str | None) -> ChatReply:
         found = (
             self._exact.get(("key", request.key(self._spec.weights)))
             or self._exact.get(("key", request.key("")))
-            or self._exact.get(("prompt", prompt))
-            or next((one for one in self._containing if one.what in prompt), None)
+            or (prompt is not None and self._by_text(prompt))
         )
-        if found is None:
-            shown = prompt if len(prompt) <= 200 else prompt[:199] + "…"
+        if not found:
+            told = "of token ids" if prompt is None else json.dumps(_shortened(prompt), ensure_ascii=False)
             raise PermanentError(
-                f"`{self._spec.name}` has no recording in {self._source} for the prompt {json.dumps(shown, ensure_ascii=False)} "
+                f"`{self._spec.name}` has no recording in {self._source} for the prompt {told} "
                 f"(key {request.key(self._spec.weights)})",
                 help="record the call, or add a line such as "
                 '{"contains": "part of the prompt", "text": "the answer"}',
             )
         reply = found.replies[request.attempt % len(found.replies)]
         return dataclasses.replace(reply, model=reply.model or self._spec.model)
+
+    def _by_text(self, prompt: str) -> Recording | None:
+        return self._exact.get(("prompt", prompt)) or next(
+            (one for one in self._containing if one.what in prompt), None
+        )
 
     async def ping(self) -> str:
         return f"{len(self._exact) + len(self._containing)} recordings in {self._source}"
@@ -115,7 +134,18 @@ class Recorder:
         self._lock = threading.Lock()
 
     async def complete(self, request: ChatRequest) -> ChatReply:
-        reply = await self._inner.complete(request)
+        return self._kept(request, await self._inner.complete(request))
+
+    async def go_on(self, request: CompletionRequest) -> ChatReply:
+        if not isinstance(self._inner, Completes):
+            raise PermanentError(
+                "the backend that is recorded makes no raw completions",
+                code="L004",
+                help="record one that does",
+            )
+        return self._kept(request, await self._inner.go_on(request))
+
+    def _kept(self, request: ChatRequest | CompletionRequest, reply: ChatReply) -> ChatReply:
         line = record(request, reply) + "\n"
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(line)
@@ -128,7 +158,7 @@ class Recorder:
         await self._inner.close()
 
 
-def record(request: ChatRequest, reply: ChatReply, weights: str = "") -> str:
+def record(request: ChatRequest | CompletionRequest, reply: ChatReply, weights: str = "") -> str:
     """One call as a line of a file of recordings. Without `weights` it answers under whatever model it is bound to."""
     said = {
         field.name: value
@@ -184,6 +214,10 @@ def _recording(line: str, where: str) -> Recording:
             raise wrong(f"`{name}` has the wrong type")
     replies = tuple(ChatReply(text=text, **said) for text in texts)
     return Recording(matchers[0], entry[matchers[0]], replies)
+
+
+def _shortened(prompt: str) -> str:
+    return prompt if len(prompt) <= 200 else prompt[:199] + "…"
 
 
 def _last_user_message(request: ChatRequest) -> str:

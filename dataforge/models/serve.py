@@ -4,7 +4,8 @@ It serves what the backend `local` offers, over HTTP on the loopback device unle
 
     GET  /health               {"status": "ok"}
     GET  /v1/models            the two embedded models, or the one of the file
-    POST /v1/chat/completions  chat completions, not streamed
+    POST /v1/chat/completions  chat completions, not streamed; thinking comes in `reasoning_content`
+    POST /v1/completions       raw completions of a text or of token ids, not streamed
 
 Errors have OpenAI's shape, `{"error": {"message", "type", "code"}}`, with the status that fits. The tests use it as their
 real server, and any client of OpenAI's API can.
@@ -18,25 +19,37 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dataforge.errors import ModelError, OutputError, PermanentError, RateLimitError
 from dataforge.models import Backend, connect
 from dataforge.models.binding import EMBEDDED_GENERATOR, EMBEDDED_JUDGE
-from dataforge.models.client import ChatReply, ChatRequest, Kind, ModelSpec, Sampling
+from dataforge.models.client import (
+    ChatReply,
+    ChatRequest,
+    Completes,
+    CompletionRequest,
+    Kind,
+    ModelSpec,
+    Sampling,
+)
 from dataforge.models.weights import identity
-from schemas.chat import Message
+from schemas.chat import Message, Thinking
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 _IDLE_TIMEOUT_S = 60
 _ANSWER_TIMEOUT_S = 600
 _SERVED: Mapping[str, Kind] = {EMBEDDED_GENERATOR: "generator", EMBEDDED_JUDGE: "judge"}
+_THINKING: Mapping[bool | None, Thinking] = {True: "on", False: "off", None: "auto"}
+
+TokenId = Annotated[int, Field(ge=0, strict=True)]
+_Asked = TypeVar("_Asked", bound="_Body")
 
 
 class _SchemaBody(BaseModel):
@@ -49,36 +62,56 @@ class _FormatBody(BaseModel):
     json_schema: _SchemaBody | None = None
 
 
-class _ChatBody(BaseModel):
-    """The part of OpenAI's request that the embedded models know. Other keys are accepted and change nothing."""
+class _TemplateBody(BaseModel):
+    enable_thinking: bool | None = None
+
+
+class _Body(BaseModel):
+    """The part of OpenAI's requests that the embedded models know. Other keys are accepted and change nothing."""
 
     model_config = ConfigDict(extra="ignore")
 
     model: str
-    messages: list[Message] = Field(min_length=1)
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
     max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
     stop: str | list[str] | None = None
     seed: int | None = None
     stream: bool = False
     n: int = 1
+
+    def sampling(self, max_tokens: int | None) -> Sampling:
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        return Sampling(self.temperature, self.top_p, max_tokens, stop, self.seed)
+
+
+class _ChatBody(_Body):
+    messages: list[Message] = Field(min_length=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
     response_format: _FormatBody | None = None
+    chat_template_kwargs: _TemplateBody | None = None
+    continue_final_message: bool = False
 
     def request(self) -> ChatRequest:
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        asked = self.response_format
+        asked, template = self.response_format, self.chat_template_kwargs
         schema = asked.json_schema.schema_ if asked is not None and asked.json_schema is not None else None
         if asked is not None and asked.type == "json_object":
             schema = {"type": "object"}
         return ChatRequest(
             messages=tuple(self.messages),
-            sampling=Sampling(
-                self.temperature, self.top_p, self.max_completion_tokens or self.max_tokens, stop, self.seed
-            ),
+            sampling=self.sampling(self.max_completion_tokens or self.max_tokens),
+            thinking=_THINKING[template.enable_thinking if template is not None else None],
             schema=schema,
+            continues=self.continue_final_message,
         )
+
+
+class _RawBody(_Body):
+    prompt: Annotated[str, Field(min_length=1)] | Annotated[list[TokenId], Field(min_length=1)]
+
+    def request(self) -> CompletionRequest:
+        prompt = self.prompt if isinstance(self.prompt, str) else tuple(self.prompt)
+        return CompletionRequest(prompt, self.sampling(self.max_tokens))
 
 
 class _HttpError(Exception):
@@ -168,16 +201,41 @@ class EmbeddedServer:
         Raises:
             _HttpError: with the status and the reason.
         """
-        asked = _parse(body)
-        backend = self.models.get(asked.model)
+        asked = _parse(body, _ChatBody)
+        return _completion(asked.model, self._made(self._backend(asked.model).complete(asked.request())))
+
+    def go_on(self, body: bytes) -> dict[str, Any]:
+        """The raw completion that a request body asks for.
+
+        Raises:
+            _HttpError: with the status and the reason.
+        """
+        asked = _parse(body, _RawBody)
+        backend = self._backend(asked.model)
+        if not isinstance(backend, Completes):
+            raise _HttpError(
+                404, f"the model `{asked.model}` makes no raw completions, only chat", "not_found"
+            )
+        return _raw_completion(asked.model, self._made(backend.go_on(asked.request())))
+
+    def _backend(self, model: str) -> Backend:
+        backend = self.models.get(model)
         if backend is None:
             known = ", ".join(self.models)
             raise _HttpError(
-                404, f"the model `{asked.model}` does not exist; there are: {known}", "model_not_found"
+                404, f"the model `{model}` does not exist; there are: {known}", "model_not_found"
             )
-        future = asyncio.run_coroutine_threadsafe(backend.complete(asked.request()), self.loop)
+        return backend
+
+    def _made(self, call: Coroutine[Any, Any, ChatReply]) -> ChatReply:
+        """The reply to a call, which is made on the models' own event loop.
+
+        Raises:
+            _HttpError: with the status and the reason.
+        """
+        future = asyncio.run_coroutine_threadsafe(call, self.loop)
         try:
-            reply = future.result(timeout=_ANSWER_TIMEOUT_S)
+            return future.result(timeout=_ANSWER_TIMEOUT_S)
         except TimeoutError as error:
             future.cancel()
             raise _HttpError(504, f"no answer within {_ANSWER_TIMEOUT_S} s", "timeout") from error
@@ -187,7 +245,6 @@ class EmbeddedServer:
             raise _HttpError(429, error.message, error.code) from error
         except ModelError as error:
             raise _HttpError(503, error.message, error.code) from error
-        return _completion(asked.model, reply)
 
 
 class _Http(ThreadingHTTPServer):
@@ -230,10 +287,15 @@ class _Handler(BaseHTTPRequestHandler):
                 raise _HttpError(404, f"there is nothing at {self.path[:100]}", "not_found")
 
     def _post(self) -> dict[str, Any]:
-        if self.path.split("?")[0].rstrip("/") != "/v1/chat/completions":
-            raise _HttpError(404, f"there is nothing at {self.path[:100]}", "not_found")
+        match self.path.split("?")[0].rstrip("/"):
+            case "/v1/chat/completions":
+                answer = self.server.owner.answer
+            case "/v1/completions":
+                answer = self.server.owner.go_on
+            case _:
+                raise _HttpError(404, f"there is nothing at {self.path[:100]}", "not_found")
         self._authorise()
-        return self.server.owner.answer(self._body())
+        return answer(self._body())
 
     def _authorise(self) -> None:
         key = self.server.owner.api_key
@@ -273,13 +335,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Requests are not logged: prompts are the user's business."""
 
 
-def _parse(body: bytes) -> _ChatBody:
+def _parse(body: bytes, shape: type[_Asked]) -> _Asked:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise _HttpError(400, f"the body is no JSON: {error}", "invalid_json") from error
     try:
-        asked = _ChatBody.model_validate(document)
+        asked = shape.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
@@ -292,19 +354,25 @@ def _parse(body: bytes) -> _ChatBody:
 
 
 def _completion(model: str, reply: ChatReply) -> dict[str, Any]:
+    message = {"role": "assistant", "content": reply.text}
+    if reply.reasoning is not None:
+        message["reasoning_content"] = reply.reasoning
+    return _answer("chatcmpl", "chat.completion", model, {"message": message}, reply)
+
+
+def _raw_completion(model: str, reply: ChatReply) -> dict[str, Any]:
+    return _answer("cmpl", "text_completion", model, {"text": reply.text}, reply)
+
+
+def _answer(
+    prefix: str, kind: str, model: str, choice: Mapping[str, Any], reply: ChatReply
+) -> dict[str, Any]:
     return {
-        "id": f"chatcmpl-{secrets.token_hex(12)}",
-        "object": "chat.completion",
+        "id": f"{prefix}-{secrets.token_hex(12)}",
+        "object": kind,
         "created": int(time.time()),
         "model": model,
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": reply.text},
-                "finish_reason": reply.finish_reason,
-                "logprobs": None,
-            }
-        ],
+        "choices": [{"index": 0, **choice, "finish_reason": reply.finish_reason, "logprobs": None}],
         "usage": {
             "prompt_tokens": reply.prompt_tokens,
             "completion_tokens": reply.completion_tokens,

@@ -12,12 +12,20 @@ import dataclasses
 import logging
 import threading
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from dataforge import models
 from dataforge.errors import ModelError, ProjectError, QuotaError, TransientError
-from dataforge.models.client import Backend, ChatReply, ChatRequest, ModelSpec
+from dataforge.models.client import (
+    Backend,
+    ChatReply,
+    ChatRequest,
+    Completes,
+    CompletionRequest,
+    ModelSpec,
+)
 from dataforge.models.launch import START_TIMEOUT_S, Launch, Server, check_machine, log_file
 
 _FLAGS = ("tensor_parallel", "context_length", "reasoning_parser", "tool_call_parser", "attention_backend")
@@ -69,13 +77,21 @@ class SGLangBackend:
         return getattr(self._inner, "pool", None)
 
     async def complete(self, request: ChatRequest) -> ChatReply:
+        return await self._watched((await self._opened()).complete(request))
+
+    async def go_on(self, request: CompletionRequest) -> ChatReply:
         inner = await self._opened()
+        assert isinstance(inner, Completes)  # it is the backend `openai`
+        return await self._watched(inner.go_on(request))
+
+    async def _watched(self, call: Coroutine[Any, Any, ChatReply]) -> ChatReply:
+        """A call of the client behind it, which ends when the server does."""
         try:
             # A time-out without a time: it is called when the server has gone, whatever the call then waits for.
             async with asyncio.timeout(None) as until_lost:
                 self._under_way.add(until_lost)
                 try:
-                    return await inner.complete(request)
+                    return await call
                 finally:
                     self._under_way.discard(until_lost)
         except (TimeoutError, TransientError):

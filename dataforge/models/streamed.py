@@ -18,12 +18,13 @@ def is_streamed(body: bytes) -> bool:
 
 
 def assembled(endpoint: wire.Endpoint, body: bytes) -> bytes:
-    """The chat completion whose pieces are in a stream.
+    """The completion, of a chat or a raw one, whose pieces are in a stream.
 
     Raises:
         Unreachable: the stream ends before the answer does.
     """
     texts: dict[str, list[str]] = {"content": [], "reasoning_content": [], "reasoning": [], "refusal": []}
+    raw: list[str] = []
     document: dict[str, Any] = {}
     finish_reason = None
     whole = False
@@ -38,6 +39,8 @@ def assembled(endpoint: wire.Endpoint, body: bytes) -> bytes:
             document[key] = piece.get(key) or document.get(key)
         choice = wire.first_choice(piece)
         finish_reason = choice.get("finish_reason") or finish_reason
+        if isinstance(choice.get("text"), str):
+            raw.append(choice["text"])
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             continue
@@ -47,7 +50,9 @@ def assembled(endpoint: wire.Endpoint, body: bytes) -> bytes:
     if not (whole or finish_reason):
         raise wire.broken_off(endpoint, EOFError("the stream ended before the answer did"))
     message = {key: "".join(parts) for key, parts in texts.items() if parts}
-    if message or finish_reason:
+    if raw:
+        document["choices"] = [{"text": "".join(raw), "finish_reason": finish_reason}]
+    elif message or finish_reason:
         document["choices"] = [{"message": message, "finish_reason": finish_reason}]
     return orjson.dumps(document)
 

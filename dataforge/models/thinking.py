@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_OPEN, _CLOSE = "<think>", "</think>"
+OPEN, CLOSE = "<think>", "</think>"
 
 
 def split_thinking(text: str) -> tuple[str, str | None]:
@@ -13,10 +13,10 @@ def split_thinking(text: str) -> tuple[str, str | None]:
     answer's own business.
     """
     body = text.lstrip()
-    if body.startswith(_OPEN):
-        reasoning, _, answer = body[len(_OPEN) :].partition(_CLOSE)
+    if body.startswith(OPEN):
+        reasoning, _, answer = body[len(OPEN) :].partition(CLOSE)
         return answer.strip(), reasoning.strip()
-    reasoning, closed, answer = text.partition(_CLOSE)
-    if closed and _OPEN not in reasoning:
+    reasoning, closed, answer = text.partition(CLOSE)
+    if closed and OPEN not in reasoning:
         return answer.strip(), reasoning.strip()
     return text, None

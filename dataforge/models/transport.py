@@ -14,6 +14,8 @@ from dataforge.models import wire
 from dataforge.models.addresses import is_refused
 
 MAX_ERROR_BYTES = 64 * 1024
+CHAT, RAW = "/chat/completions", "/completions"
+"""What is asked of an API, as the end of the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,13 @@ class Answer:
 class Transport(Protocol):
     """A way to send a request's body to an endpoint."""
 
-    async def post(self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int) -> Answer:
+    async def post(
+        self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int, path: str = CHAT
+    ) -> Answer:
         """Send one request, once, and read its answer.
+
+        Args:
+            path: `CHAT` or `RAW`.
 
         Raises:
             TimedOut, Unreachable: there was none, or not all of it.

@@ -31,6 +31,7 @@ MIN_KEY_CHARS = 8
 """Shorter keys are blotted from nothing: they would be found in every second word."""
 _SHOWN_CHARS = 200
 _RETRIED = frozenset({408, 409, 425})
+_NO_SUCH_PATH = frozenset({404, 405, 501})
 _SPENT = re.compile(
     r"insufficient_quota|billing[ _](?:(?:hard|soft)[ _])?limit|credit balance|payment required|(?:insufficient|out of|no) (?:credit|balance|funds)",
     re.IGNORECASE,
@@ -111,33 +112,32 @@ def refusal(endpoint: Endpoint, status: int, headers: Mapping[str, str], body: b
 
 
 def reply(
-    endpoint: Endpoint, body: bytes, *, constrained: bool, latency_s: float, attempts: int = 1
+    endpoint: Endpoint,
+    body: bytes,
+    *,
+    constrained: bool,
+    latency_s: float,
+    attempts: int = 1,
+    continued: bool = False,
 ) -> ChatReply:
     """The reply in an answer with status 200.
+
+    Args:
+        continued: whether the text goes on with what was sent, and is left whole.
 
     Raises:
         ModelError: the body is no chat completion, or an error in disguise.
     """
-    document = _document(endpoint, body)
-    if not isinstance(document, dict):
-        raise _nonsense(endpoint, endpoint.quote(body))
-    failure = document.get("error")
-    if failure and not document.get("choices"):
-        status = failure.get("code") if isinstance(failure, dict) else None
-        raise refusal(endpoint, status if isinstance(status, int) and 300 <= status < 600 else 500, {}, body)
+    document = _opened(endpoint, body)
     choice = first_choice(document)
     message = choice.get("message")
     if not isinstance(message, dict):
         raise _nonsense(endpoint, f"a body without an answer in it: {endpoint.quote(body)}")
-    text, reasoning = split_thinking(_text(message.get("content")) or _text(message.get("refusal")))
+    said = _text(message.get("content")) or _text(message.get("refusal"))
+    text, reasoning = (said, None) if continued else split_thinking(said)
     given = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-    if len(endpoint.key) >= MIN_KEY_CHARS and any(
-        endpoint.key in said for said in (text, given, reasoning or "")
-    ):
-        raise PermanentError(
-            f"{endpoint} answered with the key that it was sent; nothing of the answer is kept",
-            help="whoever reads that server's answers has the key: change the key, and do not use the server",
-        )
+    if len(endpoint.key) >= MIN_KEY_CHARS:
+        _hold_key(endpoint, text, given, reasoning or "")
     usage = document.get("usage") if isinstance(document.get("usage"), dict) else {}
     return ChatReply(
         text=text,
@@ -150,6 +150,83 @@ def reply(
         model=endpoint.blot(str(document.get("model") or endpoint.model)),
         attempts=attempts,
     )
+
+
+def raw_reply(endpoint: Endpoint, body: bytes, *, latency_s: float, attempts: int = 1) -> ChatReply:
+    """The reply in an answer to a raw completion: its text as it came.
+
+    Raises:
+        ModelError: the body is no completion, or an error in disguise.
+    """
+    document = _opened(endpoint, body)
+    choice = first_choice(document)
+    text = choice.get("text")
+    if not isinstance(text, str):
+        raise _nonsense(endpoint, f"a body without a completion in it: {endpoint.quote(body)}")
+    if len(endpoint.key) >= MIN_KEY_CHARS:
+        _hold_key(endpoint, text)
+    usage = document.get("usage") if isinstance(document.get("usage"), dict) else {}
+    return ChatReply(
+        text=text,
+        finish_reason=endpoint.blot(str(choice.get("finish_reason") or "stop")),
+        prompt_tokens=_count(usage, "prompt_tokens"),
+        completion_tokens=_count(usage, "completion_tokens"),
+        latency_s=latency_s,
+        model=endpoint.blot(str(document.get("model") or endpoint.model)),
+        attempts=attempts,
+    )
+
+
+def raw_refusal(
+    endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes, *, by_ids: bool
+) -> ModelError:
+    """The error for a raw completion that failed: with code L004 where the server has none, or takes no token ids."""
+    said = endpoint.quote(_told(body))
+    if status in _NO_SUCH_PATH:
+        return PermanentError(
+            f"{endpoint} offers no raw completions: {endpoint.url}/completions answered {status}: {said}",
+            code="L004",
+            help="serve the model with vLLM, SGLang or llama.cpp, which offer them, or use the embedded engine; where the "
+            "server does not know the model, check `model`",
+        )
+    error = refusal(endpoint, status, headers, body)
+    if by_ids and status in {400, 422} and not isinstance(error, QuotaError) and not too_long(body):
+        return PermanentError(
+            f"{endpoint} takes no raw completion of these token ids; it answered {status}: {said}",
+            code="L004",
+            help="vLLM, SGLang and llama.cpp take token ids as `prompt`; where the server does, check what it says: ids "
+            "beyond its vocabulary come from another model's tokenizer",
+        )
+    return error
+
+
+def _opened(endpoint: Endpoint, body: bytes) -> dict[str, Any]:
+    """The document of a good answer.
+
+    Raises:
+        ModelError: it is none, or an error in disguise.
+    """
+    document = _document(endpoint, body)
+    if not isinstance(document, dict):
+        raise _nonsense(endpoint, endpoint.quote(body))
+    failure = document.get("error")
+    if failure and not document.get("choices"):
+        status = failure.get("code") if isinstance(failure, dict) else None
+        raise refusal(endpoint, status if isinstance(status, int) and 300 <= status < 600 else 500, {}, body)
+    return document
+
+
+def _hold_key(endpoint: Endpoint, *texts: str) -> None:
+    """See that an answer does not hold the key that it was asked with.
+
+    Raises:
+        PermanentError: it does.
+    """
+    if any(endpoint.key in said for said in texts):
+        raise PermanentError(
+            f"{endpoint} answered with the key that it was sent; nothing of the answer is kept",
+            help="whoever reads that server's answers has the key: change the key, and do not use the server",
+        )
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

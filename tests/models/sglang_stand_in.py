@@ -124,6 +124,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(401, {"error": "Unauthorized"})
         if self.path == "/generate":
             return self.answer(200, {"text": f"After {body['text']}", "meta_info": {"completion_tokens": 2}})
+        if self.path == "/v1/completions":
+            choice = {"index": 0, "finish_reason": "length", "text": f" after {body['prompt']}"}
+            usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+            return self.answer(200, {"model": body["model"], "choices": [choice], "usage": usage})
         if self.path != "/v1/chat/completions":
             return self.answer(404, {"detail": "Not Found"})
         if "answers_after_s" in self.server.told:

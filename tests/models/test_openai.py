@@ -268,7 +268,7 @@ def test_a_server_that_wants_the_newer_token_field_gets_it():
 def test_thinking_is_asked_for(thinking, sent):
     with ScriptedServer([says()]) as server:
         ask(server, request(thinking=thinking))
-    assert server.requests[0]["chat_template_kwargs"] == {"enable_thinking": sent}
+    assert server.requests[0]["chat_template_kwargs"] == {"enable_thinking": sent, "thinking": sent}
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_a_line_says_all_that_the_request_says():
             "type": "json_schema",
             "json_schema": {"name": "answer", "schema": SCHEMA, "strict": True},
         },
-        "chat_template_kwargs": {"enable_thinking": False},
+        "chat_template_kwargs": {"enable_thinking": False, "thinking": False},
     }
     assert reply.constrained
 

@@ -23,7 +23,7 @@ from launched import KEY, STAND_IN, eventually, gone, lives, told
 
 from dataforge.errors import DataForgeError, ModelError, OutputError, ProjectError, QuotaError
 from dataforge.models import keeper, launch, sglang
-from dataforge.models.client import ChatRequest, ModelSpec
+from dataforge.models.client import ChatRequest, CompletionRequest, ModelSpec
 from dataforge.models.launch import Launch, Server
 from schemas.chat import Message
 from tests.cli.commands import command, dataforge, environment
@@ -226,6 +226,7 @@ def test_two_names_of_one_model_share_a_server_and_the_last_stops_it(tmp_path, s
         assert words[2].text == "Heard: one"
         await writer.close()
         assert (await tagger.complete(request("two"))).text == "Heard: two"
+        assert (await tagger.go_on(CompletionRequest((1, 2)))).text == " after [1, 2]"
         await tagger.close()
 
     asyncio.run(use())

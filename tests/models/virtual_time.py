@@ -21,7 +21,7 @@ from dataforge.models import wire
 from dataforge.models.chat import ChatBackend
 from dataforge.models.client import ChatRequest, ModelSpec, Sampling
 from dataforge.models.pool import Pool, Settings
-from dataforge.models.transport import Answer, Timeouts
+from dataforge.models.transport import CHAT, Answer, Timeouts
 from schemas.chat import Message
 
 _numbers = itertools.count()
@@ -88,7 +88,9 @@ class Server:
         await asyncio.sleep(self.service_s())
         return completion()
 
-    async def post(self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int) -> Answer:
+    async def post(
+        self, endpoint: wire.Endpoint, body: bytes, timeouts: Timeouts, cap_bytes: int, path: str = CHAT
+    ) -> Answer:
         self.requests += 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

@@ -83,6 +83,7 @@ REPLIES = st.builds(
     completion_tokens=COUNTS,
     latency_s=st.floats(0, 1e6),
     model=ANY_TEXT,
+    forced=st.booleans(),
 )
 CALLS = st.builds(
     CallRecord,
