@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
-from dataforge.errors import InputError
-from dataforge.project import nearest
+from trainer.tables import Tables, meant
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -184,16 +182,6 @@ class Config:
     log: LogConfig = field(default_factory=LogConfig)
 
 
-_SECTIONS: dict[str, type[Any]] = {f.name: get_type_hints(Config)[f.name] for f in fields(Config)}
-_TYPES: dict[str, Any] = {
-    f"{name}.{key}": annotation
-    for name, section in _SECTIONS.items()
-    for key, annotation in get_type_hints(section).items()
-}
-"""`optimizer.lr` → float: every key there is."""
-
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
-
 MANY = 2**31 - 1
 """More of anything would overflow somewhere."""
 
@@ -224,6 +212,14 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 }
 """Least and largest value of every number, both allowed."""
 
+TABLES = Tables(
+    sections={f.name: get_type_hints(Config)[f.name] for f in fields(Config)},
+    bounds=_BOUNDS,
+    code="T001",
+    page="docs/training.md",
+)
+_TYPES = TABLES.types
+
 _MATHEMATICS = (
     *("model.path", "model.revision", "model.weights", "data.seed"),
     *(key for key in _TYPES if key.startswith("optimizer.")),
@@ -247,38 +243,39 @@ def load(preset: str | None = None, file: Path | None = None, sets: Sequence[str
     Raises:
         InputError: T001: something unknown, of the wrong type, out of range, or at odds with something else.
     """
+    document = TABLES.parse(file) if file is not None else {}
+    return from_document(preset, document, str(file), sets)
+
+
+def from_document(
+    preset: str | None, document: Mapping[str, Any], source: str, sets: Sequence[str] = ()
+) -> Config:
+    """As `load`, of a file that was read already.
+
+    Args:
+        source: what errors call it.
+    """
     values: dict[str, Any] = {}
     if preset is not None:
         if preset not in presets():
-            raise _wrong(f"there is no preset `{preset}`", _meant(preset, presets()))
-        values |= _flat(_parse(PRESETS / f"{preset}.toml"), f"preset {preset}")
-    if file is not None:
-        values |= _flat(_parse(file), str(file))
+            raise TABLES.wrong(f"there is no preset `{preset}`", meant(preset, presets()))
+        values |= TABLES.values(TABLES.parse(PRESETS / f"{preset}.toml"), f"preset {preset}")
+    values |= TABLES.values(document, source)
     for text in sets:
-        values |= _assignment(text)
-    config = Config(
-        **{
-            name: section(**{k: values[f"{name}.{k}"] for k in _keys(section) if f"{name}.{k}" in values})
-            for name, section in _SECTIONS.items()
-        }
-    )
+        values |= TABLES.assignment(text)
+    config = Config(**TABLES.build(values))
     _check_together(config)
     return config
 
 
 def flat(config: Config) -> dict[str, Any]:
     """Every key with its value, as `optimizer.lr` → 1e-5."""
-    return {key: getattr(getattr(config, key.split(".")[0]), key.split(".")[1]) for key in _TYPES}
+    return TABLES.flat(config)
 
 
 def to_toml(config: Config) -> str:
     """The configuration as a file that `load` reads to the same tree."""
-    values = flat(config)
-    tables = (
-        f"[{name}]\n" + "".join(f"{key} = {_toml(values[f'{name}.{key}'])}\n" for key in _keys(section))
-        for name, section in _SECTIONS.items()
-    )
-    return "\n".join(tables)
+    return TABLES.to_toml(config)
 
 
 def mathematics(config: Config) -> dict[str, Any]:
@@ -296,128 +293,21 @@ def digest(config: Config) -> str:
     return hashlib.sha256(json.dumps(mathematics(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _keys(section: type[Any]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(section))
-
-
-def _parse(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_bytes().decode())
-    except OSError as error:
-        raise _wrong(
-            f"{file}: cannot be read: {error.strerror or error}",
-            "check that the path is right and that you may read the file",
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise _wrong(f"{file}: is no TOML: {error}", "docs/training.md shows a whole file") from error
-
-
-def _flat(document: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The values of a document by dotted key, each known and of its type."""
-    values = {}
-    for name, table in document.items():
-        if name not in _SECTIONS:
-            raise _wrong(f"{source}: there is no table [{name}]", _meant(name, tuple(_SECTIONS)))
-        if not isinstance(table, dict):
-            raise _wrong(f"{source}: `{name}` must be a table", f"write it as [{name}], its keys below it")
-        for key, value in table.items():
-            values[f"{name}.{key}"] = _typed(f"{name}.{key}", value, source)
-    return values
-
-
-def _assignment(text: str) -> dict[str, Any]:
-    """The key and value of one `--set`."""
-    key, equals, raw = text.partition("=")
-    key, raw = key.strip(), raw.strip()
-    if not equals:
-        raise _wrong(
-            f"--set {text}: there is no `=` in it", "write table.key=value, such as --set optimizer.lr=1e-5"
-        )
-    _check_key(key, "--set")
-    try:
-        document = tomllib.loads(f"value = {raw}")
-    except (ValueError, RecursionError):
-        document = {}
-    # A line break in it would begin another key.
-    value = document["value"] if len(document) == 1 else raw
-    wants_text = _TYPES[key] is str or get_origin(_TYPES[key]) is Literal
-    if wants_text and not isinstance(value, str):
-        value = raw
-    if get_origin(_TYPES[key]) is tuple and not isinstance(value, list):
-        value = [value if isinstance(value, str) else raw]
-    return {key: _typed(key, value, "--set")}
-
-
-def _check_key(key: str, source: str) -> None:
-    if key in _TYPES:
-        return
-    leaf = key.rpartition(".")[2]
-    elsewhere = [known for known in _TYPES if known.endswith(f".{leaf}")]
-    name = key.partition(".")[0]
-    near = tuple(known for known in _TYPES if known.startswith(f"{name}.")) or tuple(_TYPES)
-    help = f"did you mean `{elsewhere[0]}`?" if elsewhere else _meant(key, near)
-    raise _wrong(f"{source}: there is no key `{key}`", help)
-
-
-def _typed(key: str, value: Any, source: str) -> Any:
-    """The value as its field takes it: known key, right type, within bounds."""
-    _check_key(key, source)
-    wanted = _TYPES[key]
-    if get_origin(wanted) is tuple:
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        raise _wrong(f"{source}: `{key}` must be a list of strings, not {value!r}", f'as {key} = ["…", "…"]')
-    if get_origin(wanted) is Literal:
-        choices = get_args(wanted)
-        if value in choices:
-            return value
-        listed = ", ".join(choices)
-        raise _wrong(f"{source}: `{key}` must be one of {listed}, not {value!r}", _meant(str(value), choices))
-    expected = _WORDS[wanted]
-    fits = type(value) is wanted or (wanted is float and type(value) is int)
-    if fits and key in _BOUNDS:
-        least, most = _BOUNDS[key]
-        fits, expected = least <= value <= most, f"from {least:,} to {most:,}"
-    if not fits:
-        raise _wrong(
-            f"{source}: `{key}` must be {expected}, not {value!r}", "docs/training.md lists every key"
-        )
-    return wanted(value)
-
-
 def _check_together(config: Config) -> None:
     """Refuse values that are each right, and cannot be had together."""
     step = config.train
     if step.micro_rows > step.rows:
-        raise _wrong(
+        raise TABLES.wrong(
             f"`train.micro_rows` ({step.micro_rows}) is more than the whole batch, `train.rows` ({step.rows})",
             "micro_rows is the part of the batch that one process computes at once",
         )
     if step.fp8 != "none" and step.precision == "fp32":
-        raise _wrong(
+        raise TABLES.wrong(
             f'`train.fp8 = "{step.fp8}"` cannot be had with `train.precision = "fp32"`',
             "its matrix products start from bf16: set train.precision to autocast or bf16",
         )
     if step.loss == "liger" and config.mesh.tensor > 1:
-        raise _wrong(
+        raise TABLES.wrong(
             f'`train.loss = "liger"` cannot be had with `mesh.tensor = {config.mesh.tensor}`',
             "liger-kernel cannot split a vocabulary over processes: set train.loss to chunked",
         )
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML writes it. A JSON string is a TOML string, but for DEL, which TOML wants escaped."""
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, float):
-        return repr(value)
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _meant(word: str, known: Sequence[str]) -> str:
-    near = nearest(word, list(known))
-    return f"did you mean `{near}`?" if near else f"there are {', '.join(known)}"
-
-
-def _wrong(message: str, help: str) -> InputError:
-    return InputError(message, code="T001", help=help)

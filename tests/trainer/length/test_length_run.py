@@ -1,0 +1,332 @@
+"""All of length control as one command: a scripted policy over HTTP, a tiny model that is tuned and asked in the process.
+
+The command runs in processes of its own, which are killed wherever they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataforge.errors import InputError
+from tests.trainer.nursery import Nursery, until
+from trainer.length.run import STAGE, _Stages
+from trainer.length.settings import Settings, load
+from trainer.length.trace import read_traces
+
+SERVER = Path(__file__).with_name("policy_server.py")
+STAGES = ("before", "forced", "sampled", "masked", "tuned", "after", "report")
+BUDGET = 24
+
+
+@contextmanager
+def served(folder: Path, *arguments: str) -> Iterator[str]:
+    """A policy server, by the address of its API; it ends with us."""
+    with subprocess.Popen(
+        [sys.executable, str(SERVER), str(folder / "requests.jsonl"), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+        finally:
+            process.kill()
+
+
+def problems(path: Path, thoughts: list[int]) -> str:
+    lines = (
+        {"id": f"{path.stem}-{n}", "prompt": f"problem {n}: think {think}, answer 16", "expected": str(n)}
+        for n, think in enumerate(thoughts)
+    )
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+def lessons(path: Path) -> str:
+    rows = (
+        {
+            "messages": [
+                {"role": "user", "content": f"problem {n}"},
+                {"role": "assistant", "content": f"answer: {n}", "reasoning_content": "hm"},
+            ]
+        }
+        for n in range(20)
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def settings(folder: Path, url: str, *, tuned: str = "", **length: object) -> Path:
+    """A file of settings: six problems of which four are cut, five that are measured."""
+    told = {"budgets": [BUDGET], "context": 256, "answer_tokens": 32, **length}
+    if "ordinary" not in told:
+        told["ordinary"] = [lessons(folder / "lessons.jsonl")]
+    file = folder / "length.toml"
+    file.write_text(
+        f"""
+preset = "tiny"
+[problems]
+train = [{json.dumps(problems(folder / "train.jsonl", [5, 40, 60, 12, 80, 33]))}]
+benchmarks = [{json.dumps(problems(folder / "bench.jsonl", [7, 30, 90, 150, 21]))}]
+[policy]
+base_url = "{url}"
+model = "scripted"
+temperature = 0.6
+concurrency = 2
+[length]
+{"".join(f"{key} = {json.dumps(value)}{chr(10)}" for key, value in told.items())}
+[train]
+steps = 6
+rows = 2
+threads = 1
+[checkpoint]
+every = 1
+{tuned}
+"""
+    )
+    return file
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    made = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def whole(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nobody disturbed, its settings beside it."""
+    folder = tmp_path_factory.mktemp("whole")
+    with served(folder) as url:
+        code, said = nursery.run("length", "run", settings(folder, url), "--out", folder / "out")
+    assert code == 0, said
+    return folder / "out"
+
+
+def files(out: Path) -> dict[str, str]:
+    """What a run leaves for good, hashed."""
+    kept = ("data/*", "finished/*", "unfit/*", "model/*", "rows/data/*", "report.json", "report.png")
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for stage in STAGES
+        for pattern in kept
+        for path in sorted((out / stage).glob(pattern))
+    }
+
+
+def test_every_stage_leaves_its_folder_and_the_report_has_all_arms(whole: Path) -> None:
+    assert [name for name in STAGES if (whole / name / STAGE).is_file()] == list(STAGES)
+    report = json.loads((whole / "report" / "report.json").read_text())
+    assert report["arms"] == ["before", f"forced {BUDGET}", "after"]
+    before, forced = read_traces(whole / "before"), read_traces(whole / "forced")
+    assert sorted(t.thinking_tokens for t in before) == [7, 21, 30, 90, 150]
+    assert sorted(t.thinking_tokens for t in forced) == [7, 21, BUDGET, BUDGET, BUDGET]
+    after = read_traces(whole / "after")
+    assert {t.problem for t in before} == {t.problem for t in after}
+    # Other weights, so other traces.
+    assert not {t.id for t in before} & {t.id for t in after}
+    told = json.loads((whole / "tuned" / STAGE).read_text())["result"]["mix"]
+    # Four of six problems were thought about for longer than the budget; a tag and an end of each are trained.
+    assert told["masked"] == {"samples": 4, "tokens": told["masked"]["tokens"], "trained": 8}
+    assert told["ordinary"]["samples"] == 4
+
+
+def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_files(
+    whole: Path, nursery: Nursery, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    moments = {
+        "before": lambda: (out / "before" / "journal").exists(),
+        "sampled": lambda: (out / "sampled" / "journal").exists(),
+        "masked": lambda: (out / "masked" / "manifest.json").exists(),
+        "tuned": lambda: any((out / "tuned" / "checkpoints").glob("step-*[0-9]")),
+        "after": lambda: (out / "after" / "journal").exists(),
+        "report": lambda: (out / "report").exists(),
+    }
+    with served(tmp_path, "--slow") as url:
+        file = settings(tmp_path, url)
+        killed = 0
+        for moment, came in moments.items():
+            child = nursery.start("length", "run", file, "--out", out)
+            until(lambda came=came, child=child: came() or not child.running())
+            assert came(), f"{moment}: {child.log.read_text()}"
+            if child.running():
+                child.kill(signal.SIGKILL)
+            killed += child.wait() == -signal.SIGKILL
+        assert killed >= 4, "it was never caught at work"
+        code, said = nursery.run("length", "run", file, "--out", out)
+    assert code == 0, said
+    assert "before: done already" in said
+    assert files(out) == files(whole)
+    # What was answered before a kill was not asked again, but for what was in flight: two calls, and a greeting.
+    asked = [json.loads(line)["body"] for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
+    assert len(asked) - len(set(asked)) <= 2 * 3 + 4
+
+
+def test_a_run_that_is_done_asks_nothing_and_says_the_same(whole: Path, nursery: Nursery) -> None:
+    before = files(whole)
+    code, said = nursery.run("length", "run", whole.parent / "length.toml", "--out", whole, "--json")
+    assert code == 0, said
+    assert files(whole) == before
+    document = json.loads(said[said.index("{") :])
+    assert document == json.loads((whole / "report" / "report.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stage", "what"),
+    [
+        ("context = 256", "context = 255", "before", "`length.context` was 256 and is 255"),
+        ("temperature = 0.6", "temperature = 0.7", "before", "`policy.temperature` was 0.6 and is 0.7"),
+        ("budgets = [24]", "budgets = [25]", "forced", r"`length.budgets` was \[24\] and is \[25\]"),
+        ("steps = 6", "steps = 7", "tuned", "`train.steps` was 6 and is 7"),
+        ("[train]", "mix = 0.25\n[train]", "tuned", "`length.mix` was 0.5 and is 0.25"),
+        ("[train]", "output = 99\n[train]", "report", "`length.output` was 204 and is 99"),
+    ],
+)
+def test_a_setting_that_a_stage_depended_on_cannot_be_changed(
+    old: str, new: str, stage: str, what: str, whole: Path, tmp_path: Path
+) -> None:
+    told = (whole.parent / "length.toml").read_text()
+    assert old in told
+    changed = tmp_path / "length.toml"
+    changed.write_text(told.replace(old, new, 1))
+    before = files(whole)
+    with pytest.raises(InputError, match=f"{stage} was made with other settings: {what}") as refused:
+        again(load(changed), whole)
+    assert refused.value.code == "L007"
+    assert files(whole) == before
+
+
+@pytest.mark.parametrize("change", ["concurrency = 3", 'base_url = "http://127.0.0.1:1/v1"'])
+def test_what_changes_no_answer_may_be_changed(change: str, whole: Path, tmp_path: Path) -> None:
+    key = change.partition(" =")[0]
+    lines = (whole.parent / "length.toml").read_text().splitlines()
+    changed = tmp_path / "length.toml"
+    changed.write_text("\n".join(change if line.startswith(f"{key} =") else line for line in lines))
+    assert again(load(changed), whole)["arms"][0] == "before"
+
+
+def again(told: Settings, out: Path) -> dict[str, Any]:
+    """The run in this process, as the command line has it."""
+    from dataforge.cli._length_run import Models
+    from trainer.length.run import run
+
+    return run(told, out, Models(quiet=True))
+
+
+def test_a_tuned_model_that_is_served_elsewhere_is_waited_for(nursery: Nursery, tmp_path: Path) -> None:
+    """The command stops when it is to be served, says so, and goes on once it is: here by `dataforge serve`."""
+    table = 'gguf = "f16"\n[tuned]\nmodel = "tuned"\nbase_url = "{}"\n'
+    with served(tmp_path) as url:
+        closed = settings(tmp_path, url, tuned=table.format("http://127.0.0.1:1/v1"), forced=False)
+        code, said = nursery.run("length", "run", closed, "--out", tmp_path / "out")
+        assert code == 3, said
+        assert "`tuned` is to be served now: http://127.0.0.1:1/v1 does not answer" in said
+        assert f"serve the weights in {tmp_path / 'out' / 'tuned' / 'model'}" in said
+        assert not (tmp_path / "out" / "after").exists()
+        server = nursery.start("serve", tmp_path / "out" / "tuned", "--port", "0", "--json")
+        until(lambda: (server.log.exists() and "}" in server.log.read_text()) or not server.running())
+        address = json.loads(server.log.read_text())["base_url"]
+        opened = settings(tmp_path, url, tuned=table.format(address), forced=False)
+        code, said = nursery.run("length", "run", opened, "--out", tmp_path / "out", "--json")
+        server.kill(signal.SIGTERM)
+        server.wait()
+    assert code == 0, said
+    assert json.loads(said[said.index("{\n") :])["arms"] == ["before", "after"]
+
+
+def test_a_stage_is_done_once(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def work(out: Path) -> dict[str, Any]:
+        out.mkdir()
+        done.append(out.name)
+        return {"n": (1, 2)}
+
+    first, second = (_Stages(tmp_path, lambda line: None) for _ in range(2))
+    assert first.stage("a", {"x": (1,)}, work) == {"n": (1, 2)}
+    assert second.stage("a", {"x": [1]}, work) == {"n": [1, 2]}
+    assert done == ["a"]
+    assert second.came_out("a") == {"what came out of a": {"n": [1, 2]}}
+    for inputs, what in (
+        ({"x": [2]}, "`x` was"),
+        ({}, "`x` was"),
+        ({"x": [1], "y": 0}, "`y` was None and is 0"),
+    ):
+        with pytest.raises(InputError, match=what):
+            second.stage("a", inputs, work)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("budgets = [24]", "budgets = []", "`length.budgets` is empty"),
+        ("budgets = [24]", "budgets = [24, 24]", "named twice"),
+        ("budgets = [24]", "budgets = [24, 48]", "several budgets, and `length.ask` is empty"),
+        ("budgets = [24]", "budgets = [24.5]", "must be a list of whole numbers"),
+        ("budgets = [24]", "budgets = [0]", "must be from 1"),
+        ("budgets = [24]", 'budgets = [24]\nask = "short"', "has no place for the budget"),
+        ("budgets = [24]", 'budgets = [24]\nstrategy = "all"', "there is no such strategy"),
+        ("budgets = [24]", "budgets = [240]", "leave no room for a prompt"),
+        ("budgets = [24]", "budgets = [24]\nmix = 1.5", "must be from 0"),
+        ("budgets = [24]", "budgets = [24]\nmixed = 0.5", "there is no key `length.mixed`"),
+        ("ordinary = [", "# [", "nothing ordinary to mix in"),
+        ("benchmarks = [", "# [", "`problems.benchmarks` is empty"),
+        ("train = [", "# [", "`problems.train` is empty"),
+        ("[policy]", "[polity]", r"there is no table \[polity\]"),
+        ('model = "scripted"', 'modell = "scripted"', "`policy.modell`"),
+        ("[checkpoint]", '[data]\npaths = ["x"]\n[checkpoint]', "`data.paths` is the mix's"),
+        ("[checkpoint]", "[optimiser]\n[checkpoint]", r"there is no table \[optimiser\]"),
+        ("preset =", "preset = 3 #", "`preset` must be a string"),
+        (
+            "[checkpoint]",
+            '[tuned]\nmodel = "scripted"\nbase_url = "http://127.0.0.1:9/v1"\n[checkpoint]',
+            "are one model at one address",
+        ),
+    ],
+)
+def test_settings_that_are_wrong_or_at_odds_are_refused(
+    old: str, new: str, what: str, tmp_path: Path
+) -> None:
+    file = settings(tmp_path, "http://127.0.0.1:9/v1")
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
+    with pytest.raises(InputError, match=what) as refused:
+        load(file)
+    assert refused.value.code in ("L001", "L006")
+    assert refused.value.help
+
+
+def test_settings_have_what_follows_from_them(tmp_path: Path) -> None:
+    """Rows hold what is sampled, the weights can be asked here, and the tuned model is asked as the policy was."""
+    told = load(settings(tmp_path, "http://127.0.0.1:9/v1"))
+    assert told.training.data.context == told.length.context == 256
+    assert told.training.checkpoint.gguf == "f16"
+    assert told.output == 204
+    table = '[tuned]\nmodel = "other"\nbase_url = "http://127.0.0.1:9/v1"\nconcurrency = 1\n[data]\ncontext = 300\n'
+    told = load(settings(tmp_path, "http://127.0.0.1:9/v1", tuned=table))
+    assert told.tuned is not None
+    assert (told.tuned.temperature, told.tuned.concurrency) == (0.6, 1)
+    assert told.training.checkpoint.gguf == "none"
+    assert told.training.data.context == 300
+
+
+def test_it_is_one_process(nursery: Nursery, tmp_path: Path) -> None:
+    file = settings(tmp_path, "http://127.0.0.1:9/v1")
+    code, said = nursery.run("length", "run", file, "--out", tmp_path / "out", WORLD_SIZE="2")
+    assert code == 2
+    assert "error[L001]" in said
+    assert "torchrun … -m dataforge length tune" in said
+    assert not (tmp_path / "out").exists()

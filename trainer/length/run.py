@@ -1,0 +1,352 @@
+"""All of it as one resumable run: measure, sample, mask, tune, measure again, report.
+
+    out/
+      before/     traces of the benchmarks: what the policy does by itself
+      forced/     the same, closed from outside at each budget: what costs no training
+      sampled/    traces of the problems to train on, cut at each budget
+      masked/     rows of them, with a mask
+      tuned/      the mix, and the training run
+      after/      the benchmarks again, asked for each budget where prompts ask for one
+      report/
+
+Each stage has a folder, and writes `stage.json` there when it has ended: with what it depended on, which includes what
+came out of the stages before it. A stage whose `stage.json` is there is skipped, if it would be made of the same again;
+otherwise the run is refused, and says what differs. One that was interrupted goes on by its own means: sampling by its
+journal, training by its checkpoints. So a process that is killed at any moment costs nothing but the moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from dataforge.errors import InputError, Interrupted, OutputError
+from dataforge.project import ModelTable
+from trainer import config as configuration
+from trainer.disk import held, refused, write_json
+from trainer.length.mask import write_masked
+from trainer.length.prompts import Prompt, asking, read_prompts
+from trainer.length.report import write_report
+from trainer.length.sample import SamplingPlan
+from trainer.length.settings import SAMPLING, Settings
+from trainer.length.trace import MANIFEST, Trace, read_manifest, read_traces
+from trainer.length.tune import Mix, tune
+from trainer.masks import Renderer
+from trainer.packed import file_hash, stored
+from trainer.pretrained import load_tokenizer
+
+STAGE, REPORT = "stage.json", "report.json"
+CONCURRENCY = 16
+"""Problems under way at once, where the policy's table does not say."""
+
+Rounds = Sequence[tuple[Sequence[Prompt], SamplingPlan]]
+"""Prompts, and what is sampled for them: one for each budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Traces to be sampled.
+
+    Attributes:
+        name: of the model, `policy` or `tuned`.
+        table: where it answers.
+        out: folder of the traces; what is kept there of an interrupted start is used again.
+    """
+
+    name: str
+    table: ModelTable
+    rounds: Rounds
+    out: Path
+
+
+class Sampler(Protocol):
+    """Whoever reaches models: journals and connections are not the trainer's."""
+
+    def sample(self, order: Order, renderer: Renderer) -> None:
+        """Have the traces sampled, or go on with it.
+
+        Raises:
+            DataForgeError: it cannot be done, or was stopped.
+        """
+        ...
+
+    def weights(self, name: str, table: ModelTable) -> str:
+        """What tells the weights of a model from others.
+
+        Raises:
+            ProjectError: the table binds nothing that could be asked.
+        """
+        ...
+
+    def silence(self, name: str, table: ModelTable) -> str | None:
+        """Why a model does not answer, or None where it does."""
+        ...
+
+
+def run(
+    settings: Settings, out: Path, sampler: Sampler, *, tell: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Do all stages that are not done yet.
+
+    Args:
+        tell: told of each stage, in a line.
+
+    Returns:
+        The report, as `report.json` has it.
+
+    Raises:
+        InputError: something in the folder was made with other settings (L007); and whatever a stage refuses.
+        Interrupted: stopped, or the tuned model is to be served now; the same call goes on.
+    """
+    length, model = settings.length, settings.training.model
+    renderer = Renderer(load_tokenizer(model), model.template, settings.training.data)
+    benchmarks = read_prompts([Path(path) for path in settings.problems.benchmarks])
+    problems = read_prompts([Path(path) for path in settings.problems.train])
+    measured = _plan(settings, None, length.measured)
+
+    def wished(prompts: Sequence[Prompt], budget: int) -> Sequence[Prompt]:
+        return [asking(prompt, budget, length.ask) for prompt in prompts] if length.ask else prompts
+
+    with _alone(out):
+        stages = _Stages(out, tell)
+        sampled = _Sampling(stages, sampler, renderer, model.template)
+        sampled("before", "policy", settings.policy, [(benchmarks, measured)])
+        if length.forced:
+            forced = [(benchmarks, _plan(settings, n, length.measured)) for n in length.budgets]
+            sampled("forced", "policy", settings.policy, forced)
+        cut = [(wished(problems, n), _plan(settings, n, length.samples)) for n in length.budgets]
+        sampled("sampled", "policy", settings.policy, cut)
+        _masked(stages, length.strategy, renderer)
+        _tuned(stages, settings)
+        if settings.tuned is not None and not stages.done("after"):
+            _see_served(sampler, settings.tuned, out)
+        tuned = settings.tuned or _local(settings.policy, out / "tuned")
+        dials = length.budgets if length.ask else length.budgets[:1]
+        after = [(wished(benchmarks, n), measured) for n in dials]
+        sampled("after", "tuned", tuned, after, needs=("tuned",))
+        _reported(stages, settings)
+        return stored(out / "report" / REPORT) or {}
+
+
+def _plan(settings: Settings, budget: int | None, samples: int) -> SamplingPlan:
+    return SamplingPlan(
+        budget=budget,
+        context=settings.length.context,
+        answer_tokens=settings.length.answer_tokens,
+        samples=samples,
+        concurrency=settings.policy.concurrency or CONCURRENCY,
+    )
+
+
+def _local(policy: ModelTable, tuned: Path) -> ModelTable:
+    """The exported weights, asked in this process as the policy was asked."""
+    told = {name: getattr(policy, name) for name in SAMPLING}
+    return ModelTable(backend="local", model=str(tuned.resolve())).model_copy(update=told)
+
+
+def _asked(table: ModelTable) -> dict[str, Any]:
+    """What of a model's table decides about its answers, beside its weights."""
+    told = table.model_dump(mode="json", include={"temperature", "top_p", "stop", "seed", "options"})
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _see_served(sampler: Sampler, table: ModelTable, out: Path) -> None:
+    """See that the tuned model answers where it is to be served."""
+    if (why := sampler.silence("tuned", table)) is None:
+        return
+    where = ", ".join(table.base_url or ()) or "the endpoint of [tuned]"
+    raise Interrupted(
+        f"the tuned model `{table.model}` is to be served now: {where} does not answer ({why})",
+        help=f"serve the weights in {out / 'tuned' / 'model'} there under that name; then the same command goes on",
+    )
+
+
+def _masked(stages: _Stages, strategy: str, renderer: Renderer) -> None:
+    def work(out: Path) -> dict[str, Any]:
+        return write_masked(stages.out / "sampled", strategy, out, renderer)
+
+    stages.stage("masked", {"length.strategy": strategy, **stages.came_out("sampled")}, work)
+
+
+def _tuned(stages: _Stages, settings: Settings) -> None:
+    """Mix and train. What trains the same is the same stage, whatever else is set."""
+    length, training = settings.length, settings.training
+    ordinary = [Path(path) for path in length.ordinary]
+    if length.finished:
+        ordinary.append(stages.out / "sampled" / "finished")
+    mix = Mix((stages.out / "masked",), tuple(ordinary), length.mix, training.data.kinds, training.data.seed)
+
+    def work(out: Path) -> dict[str, Any]:
+        summary = tune(training, mix, out, tell=stages.tell)
+        told = ("steps", "first_loss", "last_loss", "trained_tokens", "config_digest", "data_digest", "mix")
+        return {name: summary[name] for name in told}
+
+    inputs = {
+        **configuration.mathematics(training),
+        "data.context": training.data.context,
+        "length.mix": length.mix,
+        "length.ordinary": list(length.ordinary),
+        "length.finished": length.finished,
+        **stages.came_out("masked"),
+    }
+    stages.stage("tuned", inputs, work)
+
+
+def _reported(stages: _Stages, settings: Settings) -> None:
+    length = settings.length
+    arms = [name for name in ("before", "forced", "after") if name in stages.found]
+
+    def work(out: Path) -> dict[str, Any]:
+        found: dict[str, Sequence[Trace]] = {}
+        for name in arms:
+            found |= _by_budget(name, read_traces(stages.out / name))
+        only = length.budgets[0] if len(length.budgets) == 1 else None
+        write_report(found, out, context=length.context, output=settings.output, budget=only)
+        return {REPORT: file_hash(out / REPORT)}
+
+    stages.stage("report", {"length.output": settings.output, **stages.came_out(*arms)}, work)
+
+
+def _by_budget(name: str, traces: Sequence[Trace]) -> dict[str, Sequence[Trace]]:
+    """The arms in a folder: one for each budget that was forced or asked for."""
+    found: dict[str, list[Trace]] = {}
+    for trace in traces:
+        budget = trace.budget or trace.asked
+        found.setdefault(name if budget is None else f"{name} {budget:,}", []).append(trace)
+    return dict(found)
+
+
+class _Sampling:
+    """Stages that ask a model."""
+
+    def __init__(self, stages: _Stages, sampler: Sampler, renderer: Renderer, template: str) -> None:
+        self._stages = stages
+        self._sampler = sampler
+        self._renderer = renderer
+        self._template = template
+
+    def __call__(
+        self, stage: str, name: str, table: ModelTable, rounds: Rounds, needs: Sequence[str] = ()
+    ) -> None:
+        def work(out: Path) -> dict[str, Any]:
+            self._sampler.sample(Order(name, table, rounds, out), self._renderer)
+            return {"manifest": file_hash(out / MANIFEST), "arms": read_manifest(out)["arms"]}
+
+        inputs = {
+            f"{name}.weights": self._sampler.weights(name, table),
+            **{f"{name}.{key}": value for key, value in _asked(table).items()},
+            **{f"length.{key}": value for key, value in self._of(rounds).items()},
+            "model.template": self._template,
+            **self._stages.came_out(*needs),
+        }
+        self._stages.stage(stage, inputs, work)
+
+    def _of(self, rounds: Rounds) -> dict[str, Any]:
+        """What decides about the traces of some rounds."""
+        plans = [plan for _, plan in rounds]
+        texts = [
+            [p.benchmark, p.problem, [m.model_dump() for m in p.messages], p.expected]
+            for r, _ in rounds
+            for p in r
+        ]
+        return {
+            "budgets": [plan.budget for plan in plans],
+            "ask": [prompts[0].asked for prompts, _ in rounds],
+            "context": plans[0].context,
+            "samples": plans[0].samples,
+            "answer_tokens": plans[0].answer_tokens,
+            "problems": hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).hexdigest(),
+        }
+
+
+class _Stages:
+    """The stages of a run, done or to be done.
+
+    Attributes:
+        found: what came out of those that are done, by name.
+    """
+
+    def __init__(self, out: Path, tell: Callable[[str], None]) -> None:
+        self.out = out
+        self.found: dict[str, Any] = {}
+        self.tell = tell
+
+    def came_out(self, *names: str) -> dict[str, Any]:
+        """What later stages depend on of earlier ones."""
+        return {f"what came out of {name}": self.found[name] for name in names}
+
+    def done(self, name: str) -> bool:
+        return stored(self.out / name / STAGE) is not None
+
+    def stage(
+        self, name: str, inputs: Mapping[str, Any], work: Callable[[Path], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """What came out of a stage: done now, or before with the same inputs.
+
+        Args:
+            inputs: everything that it depends on, by the name of a setting or of a stage.
+            work: does it in a folder, whatever an interrupted start left there.
+
+        Raises:
+            InputError: it was done with other inputs (L007).
+        """
+        folder = self.out / name
+        # As JSON has it: tuples are lists there.
+        inputs = json.loads(json.dumps(inputs))
+        there = stored(folder / STAGE)
+        if there is None:
+            self.tell(f"{name} …")
+            result = work(folder)
+            try:
+                write_json(folder / STAGE, {"stage": name, "inputs": inputs, "result": result})
+            except OSError as error:
+                raise refused(folder, error) from error
+        else:
+            _check_same(folder, there.get("inputs", {}), inputs)
+            result = there["result"]
+            self.tell(f"{name}: done already")
+        self.found[name] = result
+        return result
+
+
+def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    names = [name for name in (*now, *(before.keys() - now.keys())) if before.get(name) != now.get(name)]
+    if names:
+        told = ", ".join(
+            f"{name} is something else now"
+            if name.startswith("what came out of ")
+            else f"`{name}` was {before.get(name)!r} and is {now.get(name)!r}"
+            for name in names
+        )
+        raise InputError(
+            f"{folder} was made with other settings: {told}",
+            code="L007",
+            help="go on with the earlier ones, choose another --out, or remove that folder to make it anew, and what was made of it",
+        )
+
+
+def _alone(out: Path) -> ExitStack:
+    """Hold the folder of a run for this process, until the stack is closed.
+
+    Raises:
+        OutputError: another process has it (R022), or it cannot be a folder (R020).
+    """
+    with ExitStack() as ours:
+        try:
+            ours.enter_context(held(out))
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another process runs in {out}",
+                code="R022",
+                help="wait for it to end, or choose another --out",
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"{out} cannot be the folder of a run: {error.strerror}", help="choose another --out"
+            ) from error
+        return ours.pop_all()
