@@ -172,6 +172,9 @@ def _whole(out: Path, about: dict[str, Any]) -> dict[str, Any] | None:
     if not (out / MANIFEST).exists():
         if out.exists() and not out.is_dir():
             raise _another(f"{out} is a file")
+        # What lies in `data/` is replaced: only where it is of a run that was stopped.
+        if not (out / "journal").exists() and any(map(_is_somebodys, out.rglob("*"))):
+            raise _another(f"{out} is not empty, and holds no traces")
         return None
     try:
         found = read_manifest(out)
@@ -184,6 +187,10 @@ def _whole(out: Path, about: dict[str, Any]) -> dict[str, Any] | None:
         ]
         raise _another(f"{out} holds the traces of another run: other {', '.join(names)}")
     return found
+
+
+def _is_somebodys(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".")
 
 
 def _another(what: str) -> InputError:

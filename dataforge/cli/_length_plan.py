@@ -117,9 +117,8 @@ def _show(found: Plan, wish: Wish, architecture: Architecture, gpu: Gpu, gpus: i
     say(f"assumed: {wish.prompt_tokens:,} tokens of prompt, {wish.answer_tokens:,} of answer\n")
 
     runs = found.sampling.runs
-    say(
-        f"  {'prompts':<22} {found.prompts:>12,}   × {wish.samples:,}: {runs:,} runs, {found.cut:,} of them cut and {found.kept:,} finished"
-    )
+    many = f"× {wish.samples:,}: {runs:,} runs, {found.cut:,} of them cut and {found.kept:,} finished"
+    _line("prompts", f"{found.prompts:,}", many)
     names = ", ".join(f"{b.name} {b.problems:,} × {b.samples}" for b in PAPER_BENCHMARKS)
     _show_phase("measured before", found.before, f"the report's benchmarks: {names}")
     _show_phase("sampled", found.sampling, "up to the budget, and the answers")
@@ -137,41 +136,47 @@ def _show(found: Plan, wish: Wish, architecture: Architecture, gpu: Gpu, gpus: i
         f"{d.attended:,.0f} tokens behind each on average, on {_count(d.tensor)}\n"
     )
     t = found.training
-    say(
-        f"  {'samples to train on':<22} {found.tagged + found.ordinary:>12,}   {found.tagged:,} cut ones, of {found.positions:,} trained "
-        f"positions, and {found.ordinary:,} ordinary ones (--mix {wish.share:g}, assumed: of {found.ordinary_tokens:,.0f} tokens)"
+    _line(
+        "samples to train on",
+        f"{found.tagged + found.ordinary:,}",
+        f"{found.tagged:,} cut ones, of {found.positions:,} trained positions, and {found.ordinary:,} ordinary ones "
+        f"(--mix {wish.share:g}, assumed: of {found.ordinary_tokens:,.0f} tokens)",
     )
-    say(
-        f"  {'rows of the packed set':<22} {found.rows:>12,}   of {wish.train_context:,} tokens, {found.efficiency:.1%} full (first-fit decreasing)"
-    )
+    full = f"of {wish.train_context:,} tokens, {found.efficiency:.1%} full (first-fit decreasing)"
+    _line("rows of the packed set", f"{found.rows:,}", full)
     epochs = "1 epoch" if wish.epochs == 1 else f"{wish.epochs:,} epochs"
-    say(
-        f"  {'trained':<22} {_big(found.trained_tokens):>12}   tokens in {epochs}: {t.gpu_hours:,.0f} GPU-hours, {t.hours:,.1f} hours; assumed: "
-        f"{wish.mfu:.0%} MFU, so {t.tokens_per_s:,.0f} tokens/s a GPU"
+    _line(
+        "trained",
+        _big(found.trained_tokens),
+        f"tokens in {epochs}: {t.gpu_hours:,.0f} GPU-hours, {t.hours:,.1f} hours; assumed: {wish.mfu:.0%} MFU, so "
+        f"{t.tokens_per_s:,.0f} tokens/s a GPU",
     )
     layout = found.layout
     if layout is None:
-        say(f"  {'memory':<22} {'':>12}   no layout fits rows of this length")
+        _line("memory", "", "no layout fits rows of this length")
     else:
         more = "" if layout.gpus == gpus else f", which takes {_count(layout.gpus)}"
-        say(f"  {'memory':<22} {_bytes(layout.memory.total):>12}   a GPU, in bf16 from fp32 weights{more}")
+        _line("memory", _bytes(layout.memory.total), f"a GPU, in bf16 from fp32 weights{more}")
     say()
-    say(
-        f"  {'traces on disk':<22} {_bytes(found.trace_bytes):>12}   assumed: {BYTES_A_TOKEN:g} bytes a token, {_bytes(found.text_bytes)}, of which "
-        f"zstd leaves {COMPRESSED:.0%}"
-    )
-    say(f"  {'packed set':<22} {_bytes(found.packed_bytes):>12}")
-    say(
-        f"  {'a checkpoint':<22} {_bytes(found.checkpoint_bytes):>12}   weights and AdamW in fp32; as many as checkpoint.keep"
+    text = f"assumed: {BYTES_A_TOKEN:g} bytes a token, {_bytes(found.text_bytes)}, of which zstd leaves {COMPRESSED:.0%}"
+    _line("traces on disk", _bytes(found.trace_bytes), text)
+    _line("packed set", _bytes(found.packed_bytes))
+    _line(
+        "a checkpoint",
+        _bytes(found.checkpoint_bytes),
+        "weights and AdamW in fp32; as many as checkpoint.keep",
     )
     say()
     say(f"in all {found.gpu_hours:,.0f} GPU-hours, {found.gpu_hours / gpus:,.1f} hours on {_count(gpus)}")
 
 
 def _show_phase(name: str, phase: Phase, note: str) -> None:
-    say(
-        f"  {name:<22} {_big(phase.decoded):>12}   tokens of {phase.runs:,} runs: {phase.gpu_hours:,.0f} GPU-hours, {phase.hours:,.1f} hours; {note}"
-    )
+    hours = f"{phase.gpu_hours:,.0f} GPU-hours, {phase.hours:,.1f} hours"
+    _line(name, _big(phase.decoded), f"tokens of {phase.runs:,} runs: {hours}; {note}")
+
+
+def _line(name: str, figure: str, note: str = "") -> None:
+    say(f"  {name:<22} {figure:>12}   {note}".rstrip())
 
 
 def _show_paper(architecture: Architecture, gpu: Gpu, gpus: int, as_json: bool) -> None:

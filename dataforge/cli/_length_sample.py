@@ -141,11 +141,24 @@ def parsed(text: str, option: str) -> list[int]:
 
 
 def known_context(spec: ModelSpec) -> int:
-    """The tokens of prompt and output that a binding is known to take."""
+    """The tokens of prompt and output that a binding is known to take.
+
+    Raises:
+        InputError: it says a number that is none (L001).
+    """
+    from dataforge.errors import InputError
     from dataforge.models.embedded_generator import CONTEXT_TOKENS
 
     told = spec.options.get("context_length")
-    return int(told) if told else CONTEXT_TOKENS if spec.backend == "local" else CONTEXT
+    if told is None:
+        return CONTEXT_TOKENS if spec.backend == "local" else CONTEXT
+    if not isinstance(told, int) or told < 2:
+        raise InputError(
+            f"{spec.origin} binds the policy with a `context_length` of {told!r}",
+            code="L001",
+            help="it is a number of tokens, such as 40960; or say it with --context",
+        )
+    return told
 
 
 def run_sampling(

@@ -89,6 +89,7 @@ def _bars(axes: Axes, document: Mapping[str, Any], colours: Drawn, measure: str)
         rotation=20 if turned else 0,
         ha="right" if turned else "center",
     )
+    axes.set_xlim(-0.5, len(shown) - 0.5)
     axes.set_ylim(0, 100)
 
 
@@ -99,8 +100,9 @@ def _survival(axes: Axes, document: Mapping[str, Any], colours: Drawn) -> None:
         left = [1.0, *curve["share"], curve["share"][-1] if curve["share"] else 1.0]
         axes.step(at, [100 * s for s in left], where="post", color=colour, label=label(arm))
     axes.set_ylim(0, 101)
-    axes.set_xlim(left=0)
     _mark(axes, document)
+    # Where nobody thinks, the curves have no length.
+    axes.set_xlim(0, max(1, axes.get_xlim()[1]))
 
 
 def _histogram(
@@ -136,6 +138,7 @@ def _by_length(axes: Axes, document: Mapping[str, Any], colours: Drawn) -> None:
             )
     names = [bin_name(each) for each in next(iter(bins.values()))]
     axes.set_xticks(range(len(names)), names, fontsize=8)
+    axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_ylim(0, 101)
 
 

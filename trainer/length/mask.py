@@ -29,7 +29,7 @@ from trainer.config import MANY
 from trainer.conversations import Conversations, conversation
 from trainer.disk import arriving, held, write_json
 from trainer.length.strategies import strategy as parsed
-from trainer.length.trace import Trace, each_trace, read_manifest
+from trainer.length.trace import MESSAGE, Trace, as_column, each_trace, read_manifest
 from trainer.masks import Renderer
 from trainer.packed import file_hash
 from trainer.rendering import rendered
@@ -41,18 +41,10 @@ MANIFEST, ROWS = "manifest.json", "data/train-00000-of-00001.parquet"
 
 _ROWS_A_GROUP = 256
 _TEXT = pa.string()
-_MESSAGE = {
-    "role": _TEXT,
-    "content": _TEXT,
-    "reasoning_content": _TEXT,
-    "tool_calls": pa.list_(_TEXT),
-    "tool_call_id": _TEXT,
-    "train": pa.bool_(),
-}
 _SCHEMA = pa.schema(
     {
         "id": _TEXT,
-        "messages": pa.list_(pa.struct(_MESSAGE)),
+        "messages": pa.list_(MESSAGE),
         "kind": _TEXT,
         "thinking": _TEXT,
         "mask": _TEXT,
@@ -147,7 +139,7 @@ def _row(trace: Trace, strategy: str) -> dict[str, Any]:
     prompt = [message.model_copy(update={"train": False}) for message in trace.messages]
     return {
         "id": trace.id,
-        "messages": [_plain(message) for message in (*prompt, turn)],
+        "messages": [as_column(message) for message in (*prompt, turn)],
         "kind": "final",
         "thinking": "on",
         "mask": strategy,
@@ -157,14 +149,6 @@ def _row(trace: Trace, strategy: str) -> dict[str, Any]:
         "problem": trace.problem,
         "sample": trace.sample,
     }
-
-
-def _plain(message: Message) -> dict[str, Any]:
-    fields = message.model_dump(exclude_none=True)
-    if calls := fields.get("tool_calls"):
-        # As in a corpus: arguments have no type in common.
-        fields["tool_calls"] = [json.dumps(call, ensure_ascii=False) for call in calls]
-    return fields
 
 
 def _write(
@@ -255,10 +239,9 @@ def _alone(out: Path, inputs: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 raise _taken(out, "is not empty, and holds no masked traces")
             if found is not None and found.get("masked") != FORMAT:
                 raise _taken(out, "holds something else than masked traces of this format")
-            if found and found["inputs"] != inputs:
-                other = ", ".join(
-                    name for name, value in inputs.items() if found["inputs"].get(name) != value
-                )
+            if found and (kept := found.get("inputs")) != inputs:
+                known = kept if isinstance(kept, dict) else {}
+                other = ", ".join(name for name, value in inputs.items() if known.get(name) != value)
                 raise _taken(out, f"holds traces that were masked otherwise (other {other})")
             yield found or {}
     except BlockingIOError as error:

@@ -141,12 +141,12 @@ def spread(lengths: Sequence[int], ended: Sequence[bool]) -> dict[str, Any]:
 
 
 def closing(traces: Sequence[Trace], budget: int) -> dict[str, Any]:
-    """Where the policy closed its thinking by itself, by the budget: five shares of all runs that make up one."""
+    """Where the policy closed its thinking by itself, by the budget: six shares of all runs that make up one."""
 
     def place(trace: Trace) -> str:
-        at = trace.thinking_tokens
-        if not trace.closed:
-            return "not_closed"
+        at, how = trace.thinking_tokens, ending(trace)
+        if how != "closed":
+            return "none" if how == "none" else "not_closed"
         if 100 * abs(at - budget) <= AT_BUDGET * budget:
             return "at_budget"
         return "early" if 100 * at < EARLY * budget else "nearly" if at < budget else "beyond"
@@ -154,7 +154,7 @@ def closing(traces: Sequence[Trace], budget: int) -> dict[str, Any]:
     def of(name: str) -> dict[str, Any]:
         return as_json(share(by_problem(traces, lambda t: place(t) == name)))
 
-    return {name: of(name) for name in ("early", "nearly", "at_budget", "beyond", "not_closed")}
+    return {name: of(name) for name in ("early", "nearly", "at_budget", "beyond", "not_closed", "none")}
 
 
 Reading = tuple[Repetition, float | None]

@@ -225,13 +225,16 @@ def final_answer(text: str) -> str:
 
 def _boxed(text: str) -> str | None:
     r"""What stands in the last `\boxed{…}` whose braces are closed."""
-    for opening in reversed(list(re.finditer(r"\\boxed\s*\{", text))):
-        depth, at = 1, opening.end()
-        for brace in re.finditer(r"[{}]", text[at:]):
-            depth += 1 if brace[0] == "{" else -1
-            if depth == 0:
-                return text[at : at + brace.start()]
-    return None
+    last: tuple[int, int] | None = None
+    opened: list[tuple[int, bool]] = []
+    for brace in re.finditer(r"(\\boxed\s*)?\{|\}", text):
+        if brace[0] != "}":
+            opened.append((brace.end(), brace[1] is not None))
+        elif opened:
+            begin, is_box = opened.pop()
+            if is_box and (last is None or begin > last[0]):
+                last = begin, brace.start()
+    return None if last is None else text[slice(*last)]
 
 
 def _telling(text: str) -> list[str]:

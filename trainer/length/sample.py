@@ -224,7 +224,7 @@ class _Rollouts:
             ended, answer = said.stopped, (answer + said.answer).strip()
         said_ids = encode(answer, tokenizer)
         if case != "finished" and unfit is None:
-            unfit = "thoughtless" if not thinking else self._flaw(ids, said_ids, answer, ended)
+            unfit = "thoughtless" if not thinking else self._flaw(ids, said_ids, thinking, answer, ended)
         return Trace(
             id=self._id(prompt, number),
             benchmark=prompt.benchmark,
@@ -264,8 +264,8 @@ class _Rollouts:
                 f"the server counts {draft.prompt_tokens:,} tokens in the prompt of `{prompt.problem}`, and the tokenizer and"
                 f" template here {header:,}" + (f", or {opened:,} with {OPEN}" if opened > header else "")
             )
-        if draft.thinking is None and not turn.opening:
-            # The prompt ends inside the thinking, and no tag shows: all of it is thinking.
+        if draft.thinking is None and (draft.prompt_tokens > header or not turn.opening):
+            # The prompt ends inside the thinking, there or here, and no tag shows: all of it is thinking.
             return replace(draft, thinking=draft.answer, answer="", closed=False)
         return draft
 
@@ -286,11 +286,13 @@ class _Rollouts:
         if self._failed or self._stop():
             raise Interrupted("sampling was stopped")
 
-    def _flaw(self, ids: Sequence[int], said: Sequence[int], answer: str, ended: bool) -> Unfit | None:
+    def _flaw(
+        self, ids: Sequence[int], said: Sequence[int], thinking: str, answer: str, ended: bool
+    ) -> Unfit | None:
         """Why a trace that was cut and answered is not fit to be trained on."""
         if not ended:
             return "unended"
-        if OPEN in answer or CLOSE in answer:
+        if OPEN in answer or CLOSE in answer or CLOSE in thinking:
             return "reopened"
         return None if self._control.isdisjoint((*ids, *said)) else "control"
 

@@ -57,8 +57,7 @@ def sheet(document: Mapping[str, Any], image: bytes) -> bytes:
         "<p>≥: a lower bound, since a run that was cut off lies at or below it.</p>",
         table(_lengths(document)),
         *_closing(document),
-        "<h2>Loops and word salad</h2>",
-        table(_degeneration(document)),
+        *_degeneration(document),
         "<h2>Score by tokens of thinking, %</h2>",
         table(_by_length(document)),
         "<h2>Tokens of output and what they cost</h2>",
@@ -87,11 +86,15 @@ def headlines(document: Mapping[str, Any]) -> Iterator[str]:
             )
         if kept:
             line += (
-                f"; on the {kept['problems']:,} problems that {first} finished "
+                f"; on the {_problems(kept['problems'])} that “{first}” finished "
                 f"{_percent(kept['before'])} → {_percent(kept['after'])} ({_relative(kept['relative'])})"
             )
         tokens = found["tokens"]
         yield f"{line}; tokens of output {_relative(tokens['relative'])}"
+
+
+def _problems(count: int) -> str:
+    return f"{count:,} problem{'s' * (count > 1)}"
 
 
 def _groups(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -198,14 +201,16 @@ def _closing(document: Mapping[str, Any]) -> Iterator[str]:
     if not (budget := document["budget"]):
         return
     yield f"<h2>Where thinking is closed, by the budget of {budget:,} tokens, % of runs</h2>"
-    rows: Rows = [("", "arm", "before 95%", "95% to 99%", "at it (±1%)", "beyond", "not by itself")]
+    rows: Rows = [
+        ("", "arm", "before 95%", "95% to 99%", "at it (±1%)", "beyond", "not by itself", "no thinking")
+    ]
     for benchmark, group in _groups(document):
         for name, figures in group["arms"].items():
             rows.append((benchmark, name, *map(_interval, figures["closing"].values())))
     yield table(rows)
 
 
-def _degeneration(document: Mapping[str, Any]) -> Rows:
+def _degeneration(document: Mapping[str, Any]) -> Iterator[str]:
     grams = [f"repeated runs of {n} words, %" for n in GRAMS]
     rows: Rows = [
         ("", "arm", "runs that end in a loop, %", "words in it, %", *grams, "compressed to, %", "strange, %")
@@ -225,7 +230,9 @@ def _degeneration(document: Mapping[str, Any]) -> Rows:
                         _interval(found["strange"]),
                     )
                 )
-    return rows
+    if len(rows) > 1:
+        yield "<h2>Loops and word salad</h2>"
+        yield table(rows)
 
 
 def _by_length(document: Mapping[str, Any]) -> Rows:

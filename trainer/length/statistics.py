@@ -60,7 +60,8 @@ def share(values: Values) -> Interval:
     if problems == 1:
         # Nothing is known of what another problem would give.
         return Interval(value, 0.0, 1.0)
-    variance = float(each.var(ddof=1)) / problems
+    # Not the variance of equal numbers, which rounding may make more than 0.
+    variance = float(each.var(ddof=1)) / problems if np.ptp(each) > 0 else 0.0
     effective = value * (1 - value) / variance if variance > 0 else problems
     shrunk = min(effective, runs) * (_Z / student(problems - 1)) ** 2 if variance > 0 else effective
     return wilson(value, shrunk)

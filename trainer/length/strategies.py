@@ -55,11 +55,17 @@ def _window(turn: Turn, last: int) -> Seen:
     return Seen(pieces, turn.thinking[-last:] + turn.before_tag + turn.tag + turn.end)
 
 
+def _truncated(turn: Turn, _: int) -> Seen:
+    """The thinking alone: what is learnt of a trace that was cut at its end and never closed."""
+    return Seen(_whole(turn, "opening", "thinking"), turn.opening + turn.thinking)
+
+
 STRATEGIES: dict[str, Callable[[Turn, int], Seen]] = {
     "tag": _tag,
     "standard": _standard,
     "answer": _answer,
     "window": _window,
+    "truncated": _truncated,
 }
 
 _COUNTS = frozenset({"window"})
@@ -96,7 +102,7 @@ def mask(name: str, turn: Turn, row: str = "") -> NDArray[np.bool_]:
 
     `tag`: the tag and the end of the turn, nothing else (exactly two positions where the tag is one token);
     `standard`: opening, thinking, before_tag, tag, answer and end; `answer`: tag, answer and end;
-    `window:K`: the last K tokens of thinking, before_tag, tag and end.
+    `window:K`: the last K tokens of thinking, before_tag, tag and end; `truncated`: opening and thinking.
 
     Args:
         row: what errors call the sample.

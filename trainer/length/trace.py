@@ -44,7 +44,7 @@ Unfit = Literal["overlong", "unended", "unstable", "short", "thoughtless", "cont
 trained on it would be an end that the policy never wrote. `unstable`: the text of the tokens up to the budget encodes to
 other tokens (half a character, or a token that melts at the cut). `short`: the server cut it before its budget.
 `thoughtless`: it answered without thinking. `control`: its thinking or answer spells out a control token, such as one that
-ends turns. `reopened`: its answer has a thinking tag of its own.
+ends turns. `reopened`: its answer has a thinking tag of its own, or its thinking one that closes it.
 """
 
 MANIFEST = "manifest.json"
@@ -55,7 +55,7 @@ _BYTES_A_GROUP = 32 * 1024 * 1024
 """Text of a row group, which is what is in memory at once."""
 
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
-_MESSAGE = pa.struct(
+MESSAGE = pa.struct(
     [
         ("role", _TEXT),
         ("content", _TEXT),
@@ -68,7 +68,7 @@ _MESSAGE = pa.struct(
 _SCHEMA = pa.schema(
     [
         ("id", _TEXT),
-        ("messages", pa.list_(_MESSAGE)),
+        ("messages", pa.list_(MESSAGE)),
         ("kind", _TEXT),
         ("thinking", _TEXT),
         ("benchmark", _TEXT),
@@ -143,8 +143,8 @@ class Trace:
 
     @property
     def forced(self) -> bool:
-        """Whether `</think>` was appended from outside."""
-        return self.case == "thinking" and self.budget is not None
+        """Whether `</think>` was appended from outside: not where the server had cut it before its budget."""
+        return self.case == "thinking" and self.budget is not None and self.unfit != "short"
 
     @property
     def trainable(self) -> bool:
@@ -303,14 +303,22 @@ def _folder_of(trace: Trace) -> str:
 
 def _row(trace: Trace) -> dict[str, Any]:
     turn = Message(role="assistant", content=trace.answer, reasoning_content=trace.thinking, train=True)
-    messages = [message.model_dump() for message in (*trace.messages, turn)]
-    for message in messages:
-        if message["tool_calls"] is not None:
-            # As in the corpus: their arguments have no common type.
-            message["tool_calls"] = [json.dumps(call, ensure_ascii=False) for call in message["tool_calls"]]
     plain = {name: getattr(trace, name) for name in _PLAIN}
-    # Without any thinking it is as good as a sample of the other mode: templates would put an empty block before it.
-    return {**plain, "messages": messages, "kind": "final", "thinking": "on" if trace.thinking else "off"}
+    return {
+        **plain,
+        "messages": [as_column(message) for message in (*trace.messages, turn)],
+        "kind": "final",
+        # Without any thinking it is as good as a sample of the other mode: templates would put an empty block before it.
+        "thinking": "on" if trace.thinking else "off",
+    }
+
+
+def as_column(message: Message) -> dict[str, Any]:
+    """A message as a corpus has it: each tool call as JSON, since their arguments have no common type."""
+    found = message.model_dump()
+    if found["tool_calls"] is not None:
+        found["tool_calls"] = [json.dumps(call, ensure_ascii=False) for call in found["tool_calls"]]
+    return found
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -330,7 +338,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError) as error:
         raise _unreadable(path, f"cannot be read: {error}") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+    parts = {"files": dict, "arms": list}
+    if not isinstance(manifest, dict) or not all(isinstance(manifest.get(n), t) for n, t in parts.items()):
         raise _unreadable(path, "is no manifest of traces")
     if manifest.get("traces") != FORMAT:
         told = manifest.get("traces")

@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
 from dataforge.cli import main
-from dataforge.errors import DataForgeError, InputError
+from dataforge.errors import DataForgeError, InputError, StorageError
 from schemas.chat import Message
 from trainer.batch import Batch, collate
 from trainer.chat import SHIPPED
@@ -43,7 +43,7 @@ from trainer.turn import Turn, in_pieces
 
 LLAMA = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
 TEMPLATES = sorted(SHIPPED)
-STRATEGIES = ["tag", "answer", "standard", "window:1"]
+STRATEGIES = ["tag", "answer", "standard", "window:1", "truncated"]
 SPELT = "chatml without the tag as a token"
 
 
@@ -230,6 +230,7 @@ def test_a_tag_of_several_tokens_is_trained_whole() -> None:
         ("tag", "</think>|<|im_end|>"),
         ("answer", "</think>\n\nFour.<|im_end|>"),
         ("standard", "<think>\nso, yes\n</think>\n\nFour.<|im_end|>"),
+        ("truncated", "<think>\nso, yes"),
         ("window:2", "es\n</think>|<|im_end|>"),
         ("window:7", "so, yes\n</think>|<|im_end|>"),
     ],
@@ -556,6 +557,22 @@ def test_a_folder_that_cannot_be_had_is_refused(traces: Path, tmp_path: Path) ->
     with pytest.raises(InputError, match="cannot be written") as error:
         write_masked(traces, "tag", tmp_path / "file" / "out", renderer("qwen3"))
     assert error.value.code == "R021"
+
+
+def test_a_full_disk_is_told_and_what_was_begun_is_no_data(traces: Path, tmp_path: Path) -> None:
+    out = tmp_path / "masked"
+    write_masked(traces, "tag", out, renderer("qwen3"))
+    begun = json.loads((out / "manifest.json").read_bytes())
+    del begun["files"], begun["summary"]
+    (out / "manifest.json").write_text(json.dumps(begun))
+    (rows,) = out.glob("data/*.parquet")
+    rows.unlink()
+    rows.with_name(f".{rows.name}.tmp").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="the disk refused") as error:
+        write_masked(traces, "tag", out, renderer("qwen3"))
+    assert error.value.code == "R021"
+    with pytest.raises(InputError):
+        list(Conversations([str(out)], ["final"]))
 
 
 def test_a_folder_that_was_interrupted_is_no_data_and_is_made_anew(traces: Path, tmp_path: Path) -> None:

@@ -176,6 +176,12 @@ def test_intervals_of_differences_cover(problems: int, least: float) -> None:
     assert covered / 200 >= least
 
 
+def test_where_no_problem_differs_each_counts_as_one_run() -> None:
+    # The mean of three tenths is more than a tenth, by rounding.
+    found = share({("b", str(n)): [1.0, *[0.0] * 9] for n in range(3)})
+    assert (found.low, found.high) == pytest.approx((wilson(0.1, 3).low, wilson(0.1, 3).high))
+
+
 def test_of_one_problem_nothing_is_known() -> None:
     assert (share({("b", "1"): [1.0, 1.0]}).low, share({("b", "1"): [1.0, 1.0]}).high) == (0.0, 1.0)
     assert bootstrap(np.array([3.0]), 0).low == -math.inf
@@ -472,7 +478,7 @@ def test_a_policy_that_stops_thinking_does_not_vanish_from_the_lengths() -> None
     found = measure(silent, context=1_000, output=500, budget=100)
     assert found["endings"]["none"] == 3
     assert found["thinking"]["mean"] == 25
-    assert found["closing"]["early"]["value"] == 0.75
+    assert (found["closing"]["none"]["value"], found["closing"]["early"]["value"]) == (0.75, 0.0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 120), st.booleans()), min_size=1, max_size=20), st.integers(1, 100))
@@ -520,7 +526,7 @@ def test_every_run_is_in_one_bin_and_bins_are_common(arms: list[list[int]]) -> N
 def test_where_the_places_of_closing_meet() -> None:
     lengths = (189, 190, 197, 198, 202, 203)
     found = closing([trace(str(n), thinking_tokens=length) for n, length in enumerate(lengths)], 200)
-    by_hand = {"early": 1, "nearly": 2, "at_budget": 2, "beyond": 1, "not_closed": 0}
+    by_hand = {"early": 1, "nearly": 2, "at_budget": 2, "beyond": 1, "not_closed": 0, "none": 0}
     assert {name: each["value"] for name, each in found.items()} == pytest.approx(
         {name: n / 6 for name, n in by_hand.items()}
     )

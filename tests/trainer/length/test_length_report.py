@@ -290,6 +290,15 @@ def test_arms_that_were_each_asked_for_another_budget_are_one_dial(tmp_path: Pat
     assert list(analyse({"base": arm("base"), **twins}, **SETTINGS)["dial"]) == ["one", "other"]
 
 
+def test_where_nobody_thinks_there_is_a_page_all_the_same(tmp_path: Path) -> None:
+    silent = [replace(t, thinking="", thinking_tokens=0) for t in arm("tuned", ["sums"], 1, 1)]
+    document = write_report({"base": silent, "tuned": silent}, tmp_path, **SETTINGS)
+    page = Text((tmp_path / "report.html").read_text()).words
+    assert "on the 1 problem that “base” finished" in page
+    assert "Loops and word salad" not in page
+    assert document["all"]["arms"]["base"]["closing"]["none"]["value"] == 1.0
+
+
 def test_p_values_are_corrected_over_benchmarks_and_arms() -> None:
     arms = {kind: arm(kind) for kind in ("base", "forced", "tuned")}
     document = analyse(arms, **SETTINGS)

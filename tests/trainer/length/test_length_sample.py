@@ -20,10 +20,12 @@ import policy_server as script
 import pytest
 from sampling_nursery import SamplingNursery
 
+from dataforge.cli._length_book import JournalBook
+from dataforge.cli._length_sample import known_context
 from dataforge.errors import InputError, ModelError
 from dataforge.models import connect
-from dataforge.models.client import ChatReply, ModelSpec, Sampling
-from dataforge.run.journal import Journal
+from dataforge.models.client import ChatReply, ChatRequest, ModelSpec, Sampling
+from dataforge.run.journal import CallRecord, Journal
 from schemas.chat import Message
 from tests.trainer.nursery import Nursery, until
 from trainer.chat import SHIPPED
@@ -300,6 +302,7 @@ class Odd:
         (LONG, "as in <|im_start|>", "thinking", "control"),
         (replace(LONG, thinking="<|im_end|>" + "x" * 90), "7", "thinking", "control"),
         (replace(LONG, thinking="<think>" + "x" * 90), "7", "thinking", None),
+        (replace(LONG, thinking="so </think>" + "x" * 90), "7", "thinking", "reopened"),
         (replace(LONG, thinking="x" * 39), "7", "thinking", "short"),
         (replace(LONG, thinking="x" * 40), "7", "thinking", None),
         (replace(LONG, stopped=True), "7", "thinking", None),
@@ -317,6 +320,8 @@ def test_what_training_must_not_see_is_kept_apart(
     assert (trace.case, trace.unfit) == (case, unfit)
     assert trace.thinking_tokens == 40 or unfit in ("short", "thoughtless") or case == "finished"
     assert trace.closed == (first.closed or first.thinking is None)
+    # Of what the server cut too early nothing was closed, from outside either.
+    assert trace.forced == (case == "thinking" and unfit != "short")
 
 
 def test_an_answer_without_thinking_goes_on_from_its_own_tokens(renderers: dict[str, Renderer]) -> None:
@@ -334,6 +339,18 @@ def test_where_the_prompt_opens_the_thinking_a_text_without_tags_is_thinking(
     policy = Odd(Draft(None, False, "x" * 90, stopped=False))
     (trace,) = asyncio.run(sample([_prompt(7, 0, 0)], policy, renderers["opened"], SamplingPlan(40, 2000)))
     assert (trace.thinking, trace.case, trace.answer, trace.score) == ("x" * 40, "thinking", "7", 1.0)
+
+
+def test_where_the_server_opens_the_thinking_a_text_without_tags_is_thinking(
+    renderers: dict[str, Renderer],
+) -> None:
+    prompt, renderer = _prompt(7, 0, 0), renderers["tags"]
+    turn = in_pieces(renderer, prompt.messages, (), "")
+    counted = len(turn.prompt + turn.opening)
+    policy = Odd(Draft(None, False, "x" * 90, stopped=False, prompt_tokens=counted))
+    (trace,) = asyncio.run(sample([prompt], policy, renderer, SamplingPlan(40, 2000)))
+    assert (trace.thinking, trace.case, trace.closed, trace.answer) == ("x" * 40, "thinking", False, "7")
+    assert policy.seen[-1][:counted] == turn.prompt + turn.opening
 
 
 @pytest.mark.parametrize(
@@ -360,6 +377,53 @@ def test_thinking_is_told_from_the_answer_however_it_comes(
     forced = heard(ChatReply(text, reasoning, finish_reason="stop", forced=True))
     assert forced.stopped
     assert not (reasoning and forced.closed)
+
+
+# ---- what is under way, and what is kept
+
+
+def test_calls_in_flight_end_before_a_failure_is_told(renderers: dict[str, Renderer]) -> None:
+    class Failing(Odd):
+        async def think(self, messages: Sequence[Message], *, tokens: int, sample: int) -> Draft:
+            if tokens > 1:  # no greeting
+                await asyncio.sleep(0.01 * sample)
+                if sample == 0:
+                    raise RuntimeError("down")
+                ended.append(sample)
+            return self.first
+
+    ended: list[int] = []
+    with pytest.raises(RuntimeError, match="down"):
+        asyncio.run(
+            sample([_prompt(1, 0, 0)], Failing(SEVEN), renderers["tags"], SamplingPlan(40, 2000, samples=2))
+        )
+    assert ended == [1]
+
+
+def test_a_reply_is_in_the_journal_before_anything_builds_on_it() -> None:
+    class Slow:
+        def reply(self, key: str) -> None:
+            return None
+
+        async def put_call(self, record: CallRecord) -> None:
+            await asyncio.sleep(0)
+            kept.append(record.reply)
+
+    class Seven:
+        async def complete(self, request: ChatRequest) -> ChatReply:
+            return said
+
+    async def run() -> None:
+        policy = EndpointPolicy(spec, Seven(), JournalBook(Slow(), spec))  # type: ignore[arg-type]
+        await policy.think(_prompt(1, 0, 0).messages, tokens=9, sample=0)
+        assert kept == [said]
+
+    kept: list[ChatReply] = []
+    said, spec = (
+        ChatReply("7", None, finish_reason="stop"),
+        ModelSpec("policy", "generator", "openai", "m", "m"),
+    )
+    asyncio.run(run())
 
 
 # ---- what is refused
@@ -463,6 +527,15 @@ class Setting:
             return {int(call.reply.model.removeprefix("scripted-")) for call in journal.calls()}
 
 
+@pytest.mark.parametrize("told", ["many", 1.5, True, 0])
+def test_a_context_that_is_no_number_is_refused(told: object) -> None:
+    spec = ModelSpec("policy", "generator", "openai", "m", "m", options={"context_length": told})
+    with pytest.raises(InputError, match="context_length") as refused:
+        known_context(spec)
+    assert refused.value.code == "L001"
+    assert known_context(replace(spec, options={"context_length": 2000})) == 2000
+
+
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[tuple[Setting, Server]]:
     with serving(tmp_path / "log", "--slow") as server:
@@ -555,6 +628,16 @@ def test_a_folder_is_of_one_run_and_a_finished_one_is_told_of_again(
         code, said = nursery.run(*setting.command("out", *other))
         assert code == 2
         assert "error[L007]" in said
+    assert setting.files("out") == files
+
+
+def test_a_folder_of_something_else_is_left_alone(nursery: Nursery, tmp_path: Path) -> None:
+    setting = Setting(tmp_path, "http://127.0.0.1:9/v1", problems=1)
+    (tmp_path / "out" / "data").mkdir(parents=True)
+    (tmp_path / "out" / "data" / "train.parquet").write_bytes(b"somebody's")
+    files = setting.files("out")
+    code, said = nursery.run(*setting.command("out"))
+    assert (code, "error[L007]" in said, "not empty" in said) == (2, True, True)
     assert setting.files("out") == files
 
 

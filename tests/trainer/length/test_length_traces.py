@@ -184,7 +184,7 @@ def test_a_folder_that_is_not_whole_is_no_traces(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.*"))
 
 
-@pytest.mark.parametrize("harm", ["changed", "torn", "missing", "manifest", "stranger", "newer"])
+@pytest.mark.parametrize("harm", ["changed", "torn", "missing", "manifest", "stranger", "armless", "newer"])
 def test_damaged_traces_are_refused(tmp_path: Path, harm: str) -> None:
     write_traces(tmp_path, [_trace()], {})
     data, manifest = tmp_path / "data/train-00000-of-00001.parquet", tmp_path / "manifest.json"
@@ -201,6 +201,8 @@ def test_damaged_traces_are_refused(tmp_path: Path, harm: str) -> None:
             manifest.write_bytes(manifest.read_bytes()[:-9])
         case "stranger":
             manifest.write_text(json.dumps({"corpus": 1, "files": {}}))
+        case "armless":
+            manifest.write_text(json.dumps({"traces": 1, "files": {}}))
         case "newer":
             manifest.write_text(json.dumps({**document, "traces": 99}))
     with pytest.raises(InputError) as refused:
@@ -301,6 +303,8 @@ def test_a_line_that_does_not_say_the_budget_is_refused() -> None:
         (r"So \boxed{42}, no: \boxed{41}.", "42", False),
         (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}", True),
         (r"\boxed{42} and \boxed{4", "42", True),
+        (r"} \boxed {42} } { \boxed{4{1}", "42", True),
+        (r"\boxed{41 or \boxed{42}}", "42", True),
         ("The answer is 41. No, the ANSWER IS: **42**.", "42", True),
         ("Answer:\n\n  1,234.50\nThat is all.", "1234.5", True),
         ("I think 41.\n42", "42", True),
