@@ -10,6 +10,7 @@ frees them. Their calls block; `dataforge.models.local` keeps them off the event
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import threading
@@ -111,8 +112,11 @@ class EmbeddedGenerator:
         Raises:
             PermanentError, TransientError: as `complete`.
         """
-        kept = {"preserved_tokens": special_tokens(self._file)}
-        return self._run("handle_completions", {**body, **kept}, cancelled)
+        return self._run("handle_completions", {**body, "preserved_tokens": self._special_tokens}, cancelled)
+
+    @functools.cached_property
+    def _special_tokens(self) -> tuple[str, ...]:
+        return special_tokens(self._file)
 
     def _run(self, what: str, body: Mapping[str, Any], cancelled: Callable[[], bool]) -> Completion:
         result = Completion()
@@ -130,7 +134,8 @@ class EmbeddedGenerator:
         try:
             with self._least_busy() as running:
                 getattr(running, what)(request, hear)
-        except ValueError as error:
+        # Half a surrogate pair in a prompt counts as a wrong type.
+        except (ValueError, TypeError) as error:
             raise PermanentError(f"the embedded generator refuses the request: {error}") from error
         if refusals:
             raise _refused(refusals[0])
@@ -182,8 +187,8 @@ def _refused(error: Mapping[str, Any]) -> ModelError:
     message = str(error.get("message", error))
     if error.get("type") == "exceed_context_size_error":
         return PermanentError(
-            f"the prompt has {error.get('n_prompt_tokens', 'too many')} tokens, and the embedded generator takes "
-            f"{CONTEXT_TOKENS} with the answer",
+            f"the prompt is too long: it has {error.get('n_prompt_tokens', 'more')} tokens, and the embedded generator "
+            f"takes {CONTEXT_TOKENS} with the answer",
             help="shorten the seed or the prompt, or bind the model to a larger one",
         )
     if int(error.get("code", 500)) < 500:

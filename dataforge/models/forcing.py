@@ -56,7 +56,10 @@ async def complete(ask: Ask, request: ChatRequest) -> ChatReply:
         return first
     untagged = first.reasoning is None and request.thinking == "on"
     thought = untagged or first.reasoning is not None
-    told = "" if untagged else first.text
+    told = "" if untagged else first.text.rstrip()
+    # White space alone is nothing to go on with: templates drop it.
+    if not (thought or told):
+        return first
     forced = thought and not told
     thinking = _HALF_A_TAG.sub("", first.text if untagged else first.reasoning or "").strip()
     second = await ask(
@@ -75,7 +78,6 @@ async def complete(ask: Ask, request: ChatRequest) -> ChatReply:
         second,
         text=answer.strip() if thought else answer,
         reasoning=thinking if thought else None,
-        constrained=second.constrained and forced,
         prompt_tokens=first.prompt_tokens + second.prompt_tokens,
         completion_tokens=first.completion_tokens + second.completion_tokens,
         latency_s=first.latency_s + second.latency_s,
@@ -87,7 +89,7 @@ async def complete(ask: Ask, request: ChatRequest) -> ChatReply:
 def _beginning(thinking: str | None, told: str) -> Message:
     """The assistant's message that is to be gone on with.
 
-    Nothing stands behind a tag that was appended: what templates do with white space at the end differs.
+    It ends in no white space: what templates do with that differs, and the model writes it better together with a word.
     """
     if thinking is None:
         return Message(role="assistant", content=told)

@@ -27,6 +27,9 @@ from dataforge.models.weights import encoder_folder, engine, generator_file
 _ENGINE = ("repeat_penalty", "top_k", "min_p")
 """What the engine can be told beyond OpenAI's parameters, in `options` of the binding."""
 
+_LARGEST_ID = 2**31 - 1
+"""The engine takes the lowest 32 bits of an id, and so would take one beyond for another token."""
+
 _Make = Callable[[dict[str, Any], Callable[[], bool]], embedded_generator.Completion]
 
 _encoder_lock = threading.Lock()
@@ -82,9 +85,14 @@ class LocalGenerator:
 
     async def go_on(self, request: CompletionRequest) -> ChatReply:
         request = with_defaults(request, self._spec)
-        running = await self._loaded()
-        if isinstance(request.prompt, str) and not request.prompt:
+        if not request.prompt:
             raise PermanentError("the embedded generator goes on from a prompt, and this one is empty")
+        if not isinstance(request.prompt, str) and max(request.prompt) > _LARGEST_ID:
+            raise PermanentError(
+                f"the embedded generator has no token {max(request.prompt)}",
+                help="the ids come from another model's tokenizer",
+            )
+        running = await self._loaded()
         return await self._made(running, running.go_on, _seeded(asking.raw_body("", request), request))
 
     async def _complete(self, request: ChatRequest) -> ChatReply:

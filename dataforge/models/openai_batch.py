@@ -26,6 +26,7 @@ from dataforge.errors import (
     Interrupted,
     ModelError,
     PermanentError,
+    ProjectError,
     QuotaError,
     RateLimitError,
     TransientError,
@@ -60,10 +61,15 @@ def connect(spec: ModelSpec) -> Backend:
     """Open an endpoint's Batch API.
 
     Raises:
-        ProjectError: the environment variable that should hold the key is not set (R004), or the address is link-local
-            (R035).
+        ProjectError: the environment variable that should hold the key is not set (R004), the address is link-local
+            (R035), or the binding has a `thinking_budget`.
         StorageError: what an earlier start left on disk cannot be read.
     """
+    if spec.sampling.thinking_budget is not None:
+        raise ProjectError(
+            f"{spec.origin} gives `{spec.name}` a `thinking_budget`, and batches cannot keep to one: it takes two calls",
+            help='leave out `thinking_budget`, or bind the model with backend = "openai"',
+        )
     return OpenAIBatch(spec)
 
 

@@ -25,7 +25,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from dataforge.errors import ModelError, OutputError, PermanentError, RateLimitError
 from dataforge.models import Backend, connect
@@ -48,7 +57,7 @@ _ANSWER_TIMEOUT_S = 600
 _SERVED: Mapping[str, Kind] = {EMBEDDED_GENERATOR: "generator", EMBEDDED_JUDGE: "judge"}
 _THINKING: Mapping[bool | None, Thinking] = {True: "on", False: "off", None: "auto"}
 
-TokenId = Annotated[int, Field(ge=0, strict=True)]
+TokenId = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 _Asked = TypeVar("_Asked", bound="_Body")
 
 
@@ -63,7 +72,9 @@ class _FormatBody(BaseModel):
 
 
 class _TemplateBody(BaseModel):
-    enable_thinking: bool | None = None
+    enable_thinking: bool | None = Field(
+        default=None, validation_alias=AliasChoices("enable_thinking", "thinking")
+    )
 
 
 class _Body(BaseModel):
@@ -108,6 +119,16 @@ class _ChatBody(_Body):
 
 class _RawBody(_Body):
     prompt: Annotated[str, Field(min_length=1)] | Annotated[list[TokenId], Field(min_length=1)]
+
+    @field_validator("prompt", mode="wrap")
+    @classmethod
+    def _one(cls, told: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(told)
+        except ValidationError:
+            raise PydanticCustomError(
+                "prompt", "should be one text or one list of token ids, not empty"
+            ) from None
 
     def request(self) -> CompletionRequest:
         prompt = self.prompt if isinstance(self.prompt, str) else tuple(self.prompt)

@@ -7,7 +7,6 @@ the vocabulary is kept. The format is described in `docs/gguf.md` of ggml.
 
 from __future__ import annotations
 
-import functools
 import mmap
 import struct
 from pathlib import Path
@@ -26,19 +25,15 @@ _ENDS = frozenset(
 """Tokens that end an answer whether the file says so or not, by their names, as in llama.cpp."""
 
 
-@functools.lru_cache(maxsize=8)
 def special_tokens(file: Path) -> tuple[str, ...]:
-    """The special tokens of a GGUF file that do not end an answer; none where the file's head is not understood."""
+    """The special tokens of a GGUF file that do not end an answer.
+
+    There are none where the file's head is not understood: the engine itself says what is wrong with it.
+    """
     try:
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             told = _Head(mapped).read()
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        OverflowError,
-        struct.error,
-    ):  # the engine itself will say what is wrong with it
+    except (OSError, ValueError, KeyError, OverflowError, struct.error):
         return ()
     tokens, kinds = told.get("tokenizer.ggml.tokens", ()), told.get("tokenizer.ggml.token_type", ())
     ending = {told.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")}

@@ -138,17 +138,13 @@ def reply(
     given = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
     if len(endpoint.key) >= MIN_KEY_CHARS:
         _hold_key(endpoint, text, given, reasoning or "")
-    usage = document.get("usage") if isinstance(document.get("usage"), dict) else {}
     return ChatReply(
         text=text,
         reasoning=given or reasoning,
-        finish_reason=endpoint.blot(str(choice.get("finish_reason") or "stop")),
         constrained=constrained,
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        completion_tokens=_count(usage, "completion_tokens"),
         latency_s=latency_s,
-        model=endpoint.blot(str(document.get("model") or endpoint.model)),
         attempts=attempts,
+        **_particulars(endpoint, document, choice),
     )
 
 
@@ -165,15 +161,11 @@ def raw_reply(endpoint: Endpoint, body: bytes, *, latency_s: float, attempts: in
         raise _nonsense(endpoint, f"a body without a completion in it: {endpoint.quote(body)}")
     if len(endpoint.key) >= MIN_KEY_CHARS:
         _hold_key(endpoint, text)
-    usage = document.get("usage") if isinstance(document.get("usage"), dict) else {}
     return ChatReply(
         text=text,
-        finish_reason=endpoint.blot(str(choice.get("finish_reason") or "stop")),
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        completion_tokens=_count(usage, "completion_tokens"),
         latency_s=latency_s,
-        model=endpoint.blot(str(document.get("model") or endpoint.model)),
         attempts=attempts,
+        **_particulars(endpoint, document, choice),
     )
 
 
@@ -214,6 +206,19 @@ def _opened(endpoint: Endpoint, body: bytes) -> dict[str, Any]:
         status = failure.get("code") if isinstance(failure, dict) else None
         raise refusal(endpoint, status if isinstance(status, int) and 300 <= status < 600 else 500, {}, body)
     return document
+
+
+def _particulars(
+    endpoint: Endpoint, document: Mapping[str, Any], choice: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What both kinds of completions say of themselves, as fields of a reply."""
+    usage = document.get("usage") if isinstance(document.get("usage"), dict) else {}
+    return {
+        "finish_reason": endpoint.blot(str(choice.get("finish_reason") or "stop")),
+        "prompt_tokens": _count(usage, "prompt_tokens"),
+        "completion_tokens": _count(usage, "completion_tokens"),
+        "model": endpoint.blot(str(document.get("model") or endpoint.model)),
+    }
 
 
 def _hold_key(endpoint: Endpoint, *texts: str) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 import http.client
 import json
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -187,7 +189,7 @@ def test_a_completion_that_holds_the_key_is_not_kept(monkeypatch):
 
 prompts = st.one_of(st.text(min_size=1), st.lists(st.integers(0, 10**6), min_size=1).map(tuple))
 samplings = st.builds(
-    Sampling, temperature=st.none() | st.floats(0, 2), thinking_budget=st.none() | st.integers(1, 99)
+    Sampling, temperature=st.sampled_from([None, 0.0, 0.7]), thinking_budget=st.none() | st.integers(1, 99)
 )
 
 
@@ -198,6 +200,14 @@ samplings = st.builds(
 def test_two_requests_share_a_key_only_where_they_are_the_same(one, other):
     assert (one.key("w") == other.key("w")) == (one == other)
     assert one.key("w") != one.key("v")
+
+
+@given(prompts, samplings, st.integers(0, 2))
+def test_a_key_is_the_hash_of_plain_canonical_json(prompt, sampling, attempt):
+    payload = {"weights": "w", "prompt": prompt, "sampling": sampling.listed(), "attempt": attempt}
+    text = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    expected = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    assert CompletionRequest(prompt, sampling, attempt).key("w") == expected
 
 
 def test_ids_are_no_text_that_looks_like_them_and_going_on_is_no_new_turn():
@@ -321,12 +331,15 @@ def test_served_completions_have_the_form_that_clients_know(served, prompt, hear
 @pytest.mark.parametrize(
     ("body", "status", "told"),
     [
-        ({"model": "parrot", "prompt": []}, 400, "prompt"),
-        ({"model": "parrot", "prompt": ""}, 400, "prompt"),
-        ({"model": "parrot", "prompt": [[1, 2]]}, 400, "prompt"),
-        ({"model": "parrot", "prompt": [1, -2]}, 400, "prompt"),
-        ({"model": "parrot", "prompt": ["a", "b"]}, 400, "prompt"),
-        ({"model": "parrot"}, 400, "prompt"),
+        *(
+            (
+                {"model": "parrot", "prompt": prompt},
+                400,
+                "prompt: should be one text or one list of token ids",
+            )
+            for prompt in ([], "", None, [[1, 2]], [1, -2], [1, 2**31], [1, 2.0], [True], ["a", "b"])
+        ),
+        ({"model": "parrot"}, 400, "prompt: Field required"),
         ({"model": "parrot", "prompt": "a", "max_tokens": 0}, 400, "max_tokens"),
         ({"model": "parrot", "prompt": "a", "stream": True}, 400, "stream"),
         ({"model": "parrot", "prompt": "a", "n": 2}, 400, "n: 1"),
@@ -349,9 +362,10 @@ def test_a_raw_completion_wants_the_key_too(served):
 
 def test_served_chats_give_thinking_apart_and_pass_its_mode_on(served):
     hello = [{"role": "user", "content": "Hi"}]
-    body = {"model": "parrot", "messages": hello, "chat_template_kwargs": {"enable_thinking": True}}
-    message = call(served, "/chat/completions", body)[1]["choices"][0]["message"]
-    assert message == {"role": "assistant", "content": "on False", "reasoning_content": "hm"}
+    for told in ({"enable_thinking": True, "thinking": True}, {"enable_thinking": True}, {"thinking": True}):
+        body = {"model": "parrot", "messages": hello, "chat_template_kwargs": told}
+        message = call(served, "/chat/completions", body)[1]["choices"][0]["message"]
+        assert message == {"role": "assistant", "content": "on False", "reasoning_content": "hm"}
     body = {"model": "parrot", "messages": hello, "continue_final_message": True}
     message = call(served, "/chat/completions", body)[1]["choices"][0]["message"]
     assert message == {"role": "assistant", "content": "auto True"}
@@ -366,6 +380,55 @@ def special(*names: str) -> tuple[str, ...]:
 
 def test_the_special_tokens_of_a_file_are_those_that_end_nothing():
     assert special("<|im_start|>", "<|im_end|>", "<|endoftext|>", "the") == ("<|im_start|>",)
+
+
+def as_gguf(version: int, **told: Any) -> bytes:
+    """The head of a file: numbers as 32 bits, texts, and lists of either."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value.encode())) + value.encode()
+
+    def value(given: Any) -> bytes:
+        if isinstance(given, int):
+            return struct.pack("<I", given)
+        return (
+            text(given)
+            if isinstance(given, str)
+            else struct.pack("<IQ", kind(given[0]), len(given)) + b"".join(map(value, given))
+        )
+
+    def kind(given: Any) -> int:
+        return {int: 4, str: 8, list: 9}[type(given)]
+
+    pairs = (
+        text(name.replace("__", ".")) + struct.pack("<I", kind(of)) + value(of) for name, of in told.items()
+    )
+    return b"GGUF" + struct.pack("<IQQ", version, 0, len(told)) + b"".join(pairs)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_special_is_what_steers_and_ends_nothing_by_number_or_by_name(tmp_path: Path, version: int):
+    file = tmp_path / "small.gguf"
+    names = ["a", "<s>", "<stop>", "<turn>", "<more>", "</s>", "<think>", "<b>é"]
+    head = as_gguf(
+        version,
+        general__name="small",
+        odd=[["nested", "texts"], ["more"]],
+        tokenizer__ggml__tokens=names,
+        tokenizer__ggml__token_type=[1, 3, 3, 3, 3, 3, 4, 3],
+        tokenizer__ggml__eos_token_id=2,
+        tokenizer__ggml__eot_token_id=3,
+        tokenizer__ggml__eom_token_id=4,
+        behind="x",
+    )
+    file.write_bytes(head)
+    assert special_tokens(file) == ("<s>", "<b>é")
+    file.write_bytes(head[:-40])
+    assert special_tokens(file) == ()
+    file.write_bytes(as_gguf(version, tokenizer__ggml__tokens=names))
+    assert special_tokens(file) == ()
+    file.write_bytes(as_gguf(4, tokenizer__ggml__tokens=["<s>"], tokenizer__ggml__token_type=[3]))
+    assert special_tokens(file) == ()
 
 
 @pytest.mark.parametrize(
@@ -401,10 +464,10 @@ def test_the_engine_takes_ids_for_tokens_and_a_text_for_the_same():
         split = await backend.go_on(CompletionRequest((*IDS[:-1], 216, 314)))
         with pytest.raises(PermanentError, match="invalid tokens"):
             await backend.go_on(CompletionRequest((10**6,)))
-        with pytest.raises(PermanentError):
-            await backend.go_on(CompletionRequest(()))
-        with pytest.raises(PermanentError, match="empty"):
-            await backend.go_on(CompletionRequest(""))
+        with pytest.raises(PermanentError, match="invalid tokens"):
+            await backend.go_on(CompletionRequest((-1, 504)))
+        with pytest.raises(PermanentError, match="surrogates"):
+            await backend.go_on(CompletionRequest("half a pair \ud83d"))
         with pytest.raises(PermanentError, match="5000 tokens"):
             await backend.go_on(CompletionRequest((504,) * 5000))
         return by_ids, by_text, split
@@ -414,6 +477,19 @@ def test_the_engine_takes_ids_for_tokens_and_a_text_for_the_same():
     assert (by_ids.text, by_ids.prompt_tokens, by_ids.completion_tokens) == (by_text.text, 5, 6)
     assert (by_ids.finish_reason, by_ids.reasoning) == ("length", None)
     assert split.prompt_tokens == 6
+
+
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [((), "empty"), ("", "empty"), ((504, 2**32 + 504), "no token 4294967800"), ((2**64,), "no")],
+)
+def test_what_the_engine_would_take_for_something_else_never_reaches_it(prompt, told):
+    async def use(backend):
+        with pytest.raises(PermanentError, match=told):
+            await backend.go_on(CompletionRequest(prompt))
+
+    with_engine(use)
+    assert not embedded_generator._shared
 
 
 @pytest.mark.embedded
@@ -461,23 +537,40 @@ def test_special_tokens_are_readable_where_they_end_nothing(monkeypatch: pytest.
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("meanwhile", ["it loads", "it writes"])
-def test_a_completion_that_nobody_waits_for_ends(meanwhile):
+def test_a_completion_that_nobody_waits_for_ends(meanwhile, monkeypatch: pytest.MonkeyPatch):
+    run, hear = embedded_generator.EmbeddedGenerator._run, embedded_generator.Completion.hear
+    pieces: list[Any] = []
+
+    def endless(self, what, body, cancelled):
+        return run(self, what, {**body, "ignore_eos": True}, cancelled)
+
+    def counted(self, chunk):
+        pieces.append(chunk)
+        hear(self, chunk)
+
+    monkeypatch.setattr(embedded_generator.EmbeddedGenerator, "_run", endless)
+    monkeypatch.setattr(embedded_generator.Completion, "hear", counted)
+
     async def use(backend):
         if meanwhile == "it writes":
             await backend.ping()
-        long = asyncio.create_task(backend.go_on(CompletionRequest(IDS, Sampling(max_tokens=2000))))
+        long = asyncio.create_task(backend.go_on(CompletionRequest(IDS, Sampling(max_tokens=400))))
         await asyncio.sleep(0.1 if meanwhile == "it loads" else 0.5)
         long.cancel()
         await asyncio.gather(long, return_exceptions=True)
-        return await backend.go_on(CompletionRequest(IDS))
+        reply = await backend.go_on(CompletionRequest(IDS))
+        while any(backend._engine._busy):  # noqa: ASYNC110 - the engine tells nobody when it ends
+            await asyncio.sleep(0.02)
+        return reply
 
     assert with_engine(use).text.startswith(" Paris")
+    assert len(pieces) < 300
     assert not embedded_generator._shared
 
 
 @pytest.mark.embedded
 def test_the_served_model_is_a_policy_over_http():
-    async def use(url: str) -> tuple[ChatReply, ModelError]:
+    async def use(url: str) -> tuple[ChatReply, ModelError, ModelError]:
         options = {"base_url": (url,)}
         backend = connect(
             ModelSpec("w", "generator", "openai", EMBEDDED_GENERATOR, "s", Sampling(0.0), options=options)
@@ -486,12 +579,14 @@ def test_the_served_model_is_a_policy_over_http():
             reply = await backend.go_on(CompletionRequest(IDS, Sampling(max_tokens=6)))
             with pytest.raises(PermanentError, match="invalid tokens") as told:
                 await backend.go_on(CompletionRequest((10**6,)))
+            with pytest.raises(PermanentError, match="too long: it has 5000 tokens") as long:
+                await backend.go_on(CompletionRequest((504,) * 5000))
         finally:
             await backend.close()
-        return reply, told.value
+        return reply, told.value, long.value
 
     with EmbeddedServer() as server:
-        reply, refusal = asyncio.run(use(server.url))
+        reply, refusal, too_long = asyncio.run(use(server.url))
     assert reply.text.startswith(" Paris")
     assert (reply.prompt_tokens, reply.completion_tokens, reply.finish_reason) == (5, 6, "length")
-    assert refusal.code == "L004"
+    assert (refusal.code, too_long.code) == ("L004", "R008")

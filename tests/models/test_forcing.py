@@ -147,10 +147,18 @@ def test_an_answer_that_is_cut_off_is_gone_on_with_and_nothing_is_forced():
 
 
 def test_an_answer_without_thinking_is_gone_on_with():
-    with ScriptedServer([says("It has ", "length"), says("four legs.\n", prompt=29)]) as server:
+    with ScriptedServer([says("It has ", "length"), says(" four legs.\n", prompt=29)]) as server:
         reply = ask(server)
-    assert server.requests[1]["messages"][-1]["content"] == "It has "
+    assert server.requests[1]["messages"][-1]["content"] == "It has"
     assert (reply.reasoning, reply.text, reply.forced) == (None, "It has four legs.\n", False)
+
+
+@pytest.mark.parametrize("said", ["", " \n\n", None])
+def test_white_space_is_nothing_to_go_on_with(said):
+    with ScriptedServer([says(said, "length")]) as server:
+        reply = ask(server)
+    assert len(server.requests) == 1
+    assert (reply.text.strip(), reply.forced, reply.finish_reason) == ("", False, "length")
 
 
 def test_with_thinking_on_a_tag_may_have_been_opened_in_the_prompt():
@@ -278,6 +286,11 @@ def test_batches_cannot_keep_to_a_budget(tmp_path: Path):
             await backend.close()
 
     asyncio.run(run())
+    spec = ModelSpec(
+        "w", "generator", "openai_batch", "m", "m", Sampling(thinking_budget=8), origin="here.toml"
+    )
+    with pytest.raises(ProjectError, match=r"here\.toml gives `w` a `thinking_budget`, and batches cannot"):
+        connect(spec)
 
 
 def test_a_recording_says_what_was_forced(tmp_path: Path):
@@ -311,7 +324,7 @@ class Model:
         text = rest if most is None else rest[:most]
         finish = "stop" if len(text) == len(rest) and (most is None or len(rest) < most) else "length"
         answer, reasoning = (text, None) if request.continues else split_thinking(text)
-        return ChatReply(answer, reasoning, finish, False, 10 + len(begun), len(text))
+        return ChatReply(answer, reasoning, finish, False, 10 + len(begun), len(text), latency_s=2.0)
 
     def _rest(self, begun: str) -> str:
         """What is left to say. White space at its borders may have been lost on the way; thinking may have been cut."""
@@ -328,6 +341,7 @@ def test_forcing_changes_nothing_that_fits_and_keeps_to_its_bounds(thinking, sai
     request = ChatRequest((HELLO,), Sampling(max_tokens=most, thinking_budget=budget))
     reply = asyncio.run(forcing.complete(model, request))
     assert len(model.calls) in {1, 2}
+    assert (reply.attempts, reply.latency_s) == (len(model.calls), 2.0 * len(model.calls))
     assert most is None or reply.completion_tokens <= most
     assert len(model.calls) == 1 or model.calls[0].sampling.max_tokens == budget
     if reply.forced:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from dataforge.errors import OutputError, StorageError
 from dataforge.models.client import ChatReply
+from dataforge.run import journal as journal_module
 from dataforge.run.journal import JOURNAL_NAME, CallRecord, Journal, Outcome
 from dataforge.run.output import whole
 from dataforge.run.statistics import Statistics
@@ -165,6 +166,16 @@ def test_what_goes_in_comes_out_of_the_reopened_journal(
                 assert [read(line) for line in outcome.lines] == [as_kept(row) for row in rows[outcome.row]]
             assert journal.finished() == {o.row: o.status for o in outcomes}
             assert [journal.reply(c.key) for c in calls] == [c.reply for c in calls]
+
+
+def test_a_reply_is_stored_as_before_it_could_be_forced() -> None:
+    """So a journal that an earlier version began is gone on with."""
+    assert journal_module._said(ChatReply("a", "b", attempts=2)) == {
+        "text": "a",
+        "reasoning": "b",
+        "attempts": 2,
+    }
+    assert journal_module._said(ChatReply("a", forced=True)) == {"text": "a", "forced": True}
 
 
 def test_a_call_never_made_has_no_reply(tmp_path: Path) -> None:
