@@ -127,4 +127,6 @@ def _write(part: str, count: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] not in PARTS or not sys.argv[2].isdecimal():
+        sys.exit(f"usage: python {sys.argv[0]} {'|'.join(dict.fromkeys(PARTS))} COUNT")
     _write(*sys.argv[1:])

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataforge.errors import InputError, OutputError
 from dataforge.models import connect
+from dataforge.project import ModelTable
 from dataforge.run.journal import CallRecord, Journal
 from dataforge.run.stop import Stop
 
@@ -147,11 +148,17 @@ def _about(spec: ModelSpec, renderer: Renderer, rounds: Sequence[Round]) -> dict
     settings = {
         "policy": spec.weights,
         "sampling": spec.sampling.listed(),
+        "options": _of_backend(spec),
         "tokenizer": _digest(renderer.tokenizer.backend_tokenizer.to_str()),
         "template": _digest(renderer.template),
         **{name: each[0] if len(rounds) == 1 else each for name, each in told.items()},
     }
     return {"model": spec.model, "template": renderer.template_name, "settings": settings}
+
+
+def _of_backend(spec: ModelSpec) -> dict[str, Any]:
+    """What a backend takes beyond the keys that all know, such as `repeat_penalty`: no call's key has it."""
+    return {key: spec.options[key] for key in sorted(spec.options) if key not in ModelTable.model_fields}
 
 
 def _of_prompts(prompts: Sequence[Prompt]) -> str:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 def run(
     settings: Path = typer.Argument(..., help="A TOML file: problems, policy, budgets, training."),
-    out: Path = typer.Option(Path("out/length"), help="Folder of the run; started again on it, it resumes."),
+    out: Path = typer.Option(
+        Path("out/length"), "--out", "-o", help="Folder of the run; started again on it, it resumes."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """Measure, sample, mask, tune, measure again, report. Started again on the same --out, it goes on.

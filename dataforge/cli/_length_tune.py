@@ -30,7 +30,9 @@ def tune(
     preset: str | None = typer.Option(None, help="A configuration of `dataforge train` to start from."),
     config: Path | None = typer.Option(None, help="A TOML file with what differs from it."),
     sets: list[str] = typer.Option([], "--set", help="One value: table.key=value. May be given again."),
-    out: Path = typer.Option(Path("out/tuned"), help="Folder of the run; started again on it, it resumes."),
+    out: Path = typer.Option(
+        Path("out/tuned"), "--out", "-o", help="Folder of the run; started again on it, it resumes."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Train on masked traces beside ordinary samples. Started again on the same --out, it goes on.

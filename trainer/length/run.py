@@ -28,6 +28,7 @@ from typing import Any, Protocol
 from dataforge.errors import InputError, Interrupted, OutputError
 from dataforge.project import ModelTable
 from trainer import config as configuration
+from trainer.conversations import Source, find
 from trainer.disk import held, refused, write_json
 from trainer.length.mask import write_masked
 from trainer.length.prompts import Prompt, asking, read_prompts
@@ -55,6 +56,7 @@ class Order:
     Attributes:
         name: of the model, `policy` or `tuned`.
         table: where it answers.
+        rounds: what is asked.
         out: folder of the traces; what is kept there of an interrupted start is used again.
     """
 
@@ -107,6 +109,7 @@ def run(
     renderer = Renderer(load_tokenizer(model), model.template, settings.training.data)
     benchmarks = read_prompts([Path(path) for path in settings.problems.benchmarks])
     problems = read_prompts([Path(path) for path in settings.problems.train])
+    _check_apart(problems, benchmarks)
     measured = _plan(settings, None, length.measured)
 
     def wished(prompts: Sequence[Prompt], budget: int) -> Sequence[Prompt]:
@@ -114,7 +117,7 @@ def run(
 
     with _alone(out):
         stages = _Stages(out, tell)
-        sampled = _Sampling(stages, sampler, renderer, model.template)
+        sampled = _Sampling(stages, sampler, renderer, settings)
         sampled("before", "policy", settings.policy, [(benchmarks, measured)])
         if length.forced:
             forced = [(benchmarks, _plan(settings, n, length.measured)) for n in length.budgets]
@@ -130,7 +133,35 @@ def run(
         after = [(wished(benchmarks, n), measured) for n in dials]
         sampled("after", "tuned", tuned, after, needs=("tuned",))
         _reported(stages, settings)
-        return stored(out / "report" / REPORT) or {}
+        if (report := stored(out / "report" / REPORT)) is None:
+            raise InputError(
+                f"{out / 'report'} has lost its {REPORT}",
+                code="L007",
+                help="remove that folder, and start the same command again",
+            )
+        return report
+
+
+def _check_apart(problems: Sequence[Prompt], benchmarks: Sequence[Prompt]) -> None:
+    """Refuse to train on what is measured: by its text, since a copy may have another name.
+
+    Raises:
+        InputError: a problem is among both (L001).
+    """
+    measured = {_words(prompt): prompt for prompt in benchmarks}
+    both = [(p, measured[words]) for p in problems if (words := _words(p)) in measured]
+    if both:
+        first, twin = both[0]
+        raise InputError(
+            f"{len(both):,} of {len(problems):,} problems to train on are measured, too: the first is `{first.problem}`,"
+            f" which is `{twin.problem}` of `{twin.benchmark}`",
+            code="L001",
+            help="take them out of `problems.train`: what a model was trained on says nothing of how it does elsewhere",
+        )
+
+
+def _words(prompt: Prompt) -> str:
+    return " ".join(word for message in prompt.messages for word in message.content.casefold().split())
 
 
 def _plan(settings: Settings, budget: int | None, samples: int) -> SamplingPlan:
@@ -168,7 +199,8 @@ def _see_served(sampler: Sampler, table: ModelTable, out: Path) -> None:
 
 def _masked(stages: _Stages, strategy: str, renderer: Renderer) -> None:
     def work(out: Path) -> dict[str, Any]:
-        return write_masked(stages.out / "sampled", strategy, out, renderer)
+        summary = write_masked(stages.out / "sampled", strategy, out, renderer)
+        return {"manifest": file_hash(out / MANIFEST), **summary}
 
     stages.stage("masked", {"length.strategy": strategy, **stages.came_out("sampled")}, work)
 
@@ -188,13 +220,20 @@ def _tuned(stages: _Stages, settings: Settings) -> None:
 
     inputs = {
         **configuration.mathematics(training),
-        "data.context": training.data.context,
+        **{name: value for name, value in configuration.flat(training).items() if name.startswith("data.")},
         "length.mix": length.mix,
         "length.ordinary": list(length.ordinary),
+        "the text of ordinary rows": [
+            _digest(source) for path in length.ordinary for source in find(Path(path))
+        ],
         "length.finished": length.finished,
         **stages.came_out("masked"),
     }
     stages.stage("tuned", inputs, work)
+
+
+def _digest(source: Source) -> str:
+    return source.digest or source.fingerprint()[0]
 
 
 def _reported(stages: _Stages, settings: Settings) -> None:
@@ -224,11 +263,11 @@ def _by_budget(name: str, traces: Sequence[Trace]) -> dict[str, Sequence[Trace]]
 class _Sampling:
     """Stages that ask a model."""
 
-    def __init__(self, stages: _Stages, sampler: Sampler, renderer: Renderer, template: str) -> None:
+    def __init__(self, stages: _Stages, sampler: Sampler, renderer: Renderer, settings: Settings) -> None:
         self._stages = stages
         self._sampler = sampler
         self._renderer = renderer
-        self._template = template
+        self._settings = settings
 
     def __call__(
         self, stage: str, name: str, table: ModelTable, rounds: Rounds, needs: Sequence[str] = ()
@@ -237,17 +276,19 @@ class _Sampling:
             self._sampler.sample(Order(name, table, rounds, out), self._renderer)
             return {"manifest": file_hash(out / MANIFEST), "arms": read_manifest(out)["arms"]}
 
+        model = self._settings.training.model
         inputs = {
             f"{name}.weights": self._sampler.weights(name, table),
             **{f"{name}.{key}": value for key, value in _asked(table).items()},
-            **{f"length.{key}": value for key, value in self._of(rounds).items()},
-            "model.template": self._template,
+            **self._of(rounds, "samples" if stage == "sampled" else "measured"),
+            "model.tokenizer": model.tokenizer or model.path,
+            "model.template": model.template,
             **self._stages.came_out(*needs),
         }
         self._stages.stage(stage, inputs, work)
 
-    def _of(self, rounds: Rounds) -> dict[str, Any]:
-        """What decides about the traces of some rounds."""
+    def _of(self, rounds: Rounds, samples: str) -> dict[str, Any]:
+        """What decides about the traces of some rounds; `samples` is the setting that says how many there are."""
         plans = [plan for _, plan in rounds]
         texts = [
             [p.benchmark, p.problem, [m.model_dump() for m in p.messages], p.expected]
@@ -255,12 +296,11 @@ class _Sampling:
             for p in r
         ]
         return {
-            "budgets": [plan.budget for plan in plans],
-            "ask": [prompts[0].asked for prompts, _ in rounds],
-            "context": plans[0].context,
-            "samples": plans[0].samples,
-            "answer_tokens": plans[0].answer_tokens,
-            "problems": hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).hexdigest(),
+            "length.budgets": [plan.budget or prompts[0].asked for prompts, plan in rounds],
+            "length.context": plans[0].context,
+            f"length.{samples}": plans[0].samples,
+            "length.answer_tokens": plans[0].answer_tokens,
+            "the text of problems": hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).hexdigest(),
         }
 
 
@@ -319,7 +359,7 @@ def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any])
     if names:
         told = ", ".join(
             f"{name} is something else now"
-            if name.startswith("what came out of ")
+            if " " in name
             else f"`{name}` was {before.get(name)!r} and is {now.get(name)!r}"
             for name in names
         )

@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dataforge.models.embedded_generator import CONTEXT_TOKENS
 from dataforge.project import ModelTable
 from trainer import config as configuration
 from trainer.config import Config
@@ -90,7 +91,7 @@ TABLES = Tables(
 )
 
 _MODELS = ("policy", "tuned")
-SAMPLING = ("temperature", "top_p", "seed", "concurrency", "options")
+SAMPLING = ("temperature", "top_p", "stop", "seed", "concurrency", "options")
 """What the tuned model takes over from the policy where it says nothing itself: both are asked alike."""
 
 
@@ -153,6 +154,8 @@ def load(file: Path) -> Settings:
 
 
 def _model(name: str, table: Any, source: str) -> ModelTable:
+    if not isinstance(table, dict):
+        raise TABLES.wrong(f"{source}: `{name}` must be a table", f"write it as [{name}], its keys below it")
     try:
         return ModelTable.model_validate(table)
     except ValidationError as error:
@@ -165,7 +168,9 @@ def _model(name: str, table: Any, source: str) -> ModelTable:
             if first["type"] == "extra_forbidden"
             else "docs/models.md has all"
         )
-        raise TABLES.wrong(f"{source}: `{where}`: {first['msg']}", help) from error
+        raise TABLES.wrong(
+            f"{source}: `{where}`: {first['msg'].removeprefix('Value error, ')}", help
+        ) from error
 
 
 def _alike(tuned: ModelTable, policy: ModelTable) -> ModelTable:
@@ -184,7 +189,7 @@ def _fitted(training: Config, length: LengthSettings, document: Mapping[str, Any
 
 def _check_together(settings: Settings, source: str) -> None:
     """Refuse what cannot be had together, before anything is asked of a model."""
-    length, problems = settings.length, settings.problems
+    length, problems, policy, tuned = settings.length, settings.problems, settings.policy, settings.tuned
     strategy(length.strategy)
     faults = (
         (not problems.train, "`problems.train` is empty", "name the problems that traces are sampled for"),
@@ -222,11 +227,25 @@ def _check_together(settings: Settings, source: str) -> None:
             "ordinary rows are named with `length.ordinary`",
         ),
         (
-            settings.tuned is not None
-            and (settings.tuned.base_url, settings.tuned.model, settings.tuned.path)
-            == (settings.policy.base_url, settings.policy.model, settings.policy.path),
+            any(table and table.thinking_budget for table in (policy, tuned)),
+            "a model has a `thinking_budget`, and its traces would be closed by the client",
+            "take it out: `length.budgets` cuts at a budget, and `length.forced` measures what closing from outside does",
+        ),
+        (
+            tuned is not None and not tuned.names_endpoint,
+            "[tuned] does not say where the tuned model answers",
+            "give it base_url and model, or leave [tuned] out: then the exported weights answer in this process",
+        ),
+        (
+            tuned is not None
+            and (tuned.base_url, tuned.model, tuned.path) == (policy.base_url, policy.model, policy.path),
             "[policy] and [tuned] are one model at one address",
             "serve the tuned weights under a name of their own, so that no old answer is taken for a new one",
+        ),
+        (
+            length.context > CONTEXT_TOKENS and any(t is None or t.backend == "local" for t in (policy, tuned)),
+            f"`length.context` is {length.context:,}, and a model in this process has {CONTEXT_TOKENS:,} tokens",
+            "lower it, or serve the model: [policy] and [tuned] say where, with base_url and model",
         ),
     )  # fmt: skip
     for fault, message, help in faults:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import os
 import random
 from collections import Counter
@@ -70,7 +71,7 @@ def mix(plan: Mix, out: Path) -> dict[str, Any]:
         Its manifest.
 
     Raises:
-        InputError: settings at odds, or too few ordinary samples (L001); a row without a mask, or an ordinary one with a
+        InputError: settings at odds, too few ordinary samples, or some rows twice (L001); a row without a mask, or an ordinary one with a
             mask (L006); the folder holds another mix (L007); something cannot be read (T002).
         StorageError: the disk refused (R021).
     """
@@ -80,16 +81,24 @@ def mix(plan: Mix, out: Path) -> dict[str, Any]:
             code="L001",
             help="it is from 0 to below 1, such as --mix 0.5",
         )
+    if plan.share and not plan.ordinary:
+        raise InputError(
+            f"the share of ordinary samples is {plan.share:g}, and none are named",
+            code="L001",
+            help="name corpora or chat files with --ordinary, or give --mix 0",
+        )
     masked, ordinary = (
         Conversations([*map(str, paths)], plan.kinds) for paths in (plan.masked, plan.ordinary)
     )
-    inputs = {
+    inputs: dict[str, Any] = {
         "masked": _fingerprints(masked),
         "ordinary": _fingerprints(ordinary),
         "share": plan.share,
         "kinds": sorted(plan.kinds),
         "seed": plan.seed,
     }
+    for files in (inputs["masked"], inputs["ordinary"]):
+        _check_once(files)
     try:
         with held(out):
             return _found(out, inputs) or _make(plan, masked, ordinary, out, inputs)
@@ -105,6 +114,19 @@ def mix(plan: Mix, out: Path) -> dict[str, Any]:
 
 def _fingerprints(rows: Conversations) -> list[dict[str, str]]:
     return [{"name": source.path.name, "hash": source.fingerprint()[0]} for source in rows.sources]
+
+
+def _check_once(files: Iterable[dict[str, str]]) -> None:
+    """Refuse files that are named twice, under whatever names: their rows would count double."""
+    known: set[str] = set()
+    for file in files:
+        if file["hash"] in known:
+            raise InputError(
+                f"the rows of {file['name']} are named twice",
+                code="L001",
+                help="name each folder or file once",
+            )
+        known.add(file["hash"])
 
 
 def _found(out: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
@@ -141,7 +163,7 @@ def _make(
             f" {there:,}",
             code="L001",
             help="name more with --ordinary"
-            + (f", or give --mix {there / (there + tagged):.2g}" if there else ", or give --mix 0"),
+            + f", or take a share of {_enough(tagged, there):g}: --mix, or `length.mix` of a settings file",
         )
     drawn = frozenset(random.Random(plan.seed).sample(range(there), needed))
     chosen = (row for at, row in enumerate(_ordinary(ordinary) if needed else ()) if at in drawn)
@@ -167,8 +189,21 @@ def _make(
     return manifest
 
 
+def _enough(masked: int, ordinary: int) -> float:
+    """The largest share, in thousandths, that so many ordinary samples do for."""
+    return math.floor(1000 * ordinary / (ordinary + masked)) / 1000
+
+
 def _masked(rows: Iterable[Conversation]) -> Iterator[Conversation]:
+    known: set[str] = set()
     for row in rows:
+        if row.id in known:
+            raise InputError(
+                f"row {row.id}: is there twice among the masked rows",
+                code="L001",
+                help="name one folder of `dataforge length mask` for each folder of traces",
+            )
+        known.add(row.id)
         if row.mask is None:
             raise InputError(
                 f"row {row.id}: has no mask, and is named among the masked rows",
@@ -232,7 +267,7 @@ def prepared(config: Config, rows: Path, out: Path) -> tuple[Config, dict[str, A
             f"{mixed['masked'] - whole:,} of {mixed['masked']:,} masked samples are longer than a row, which has"
             f" {config.data.context:,} tokens; the longest has {longest:,}",
             code="L001",
-            help=f"--set data.context={longest}; nothing was trained yet",
+            help=f"make rows as long, data.context={longest}; nothing was trained yet",
         )
     return config, counts(data, mixed)
 

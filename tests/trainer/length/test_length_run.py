@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,15 @@ import pytest
 
 from dataforge.errors import InputError
 from tests.trainer.nursery import Nursery, until
+from trainer.conversations import Conversations
 from trainer.length.run import STAGE, _Stages
-from trainer.length.settings import Settings, load
+from trainer.length.settings import TABLES, Settings, load
 from trainer.length.trace import read_traces
 
 SERVER = Path(__file__).with_name("policy_server.py")
 STAGES = ("before", "forced", "sampled", "masked", "tuned", "after", "report")
 BUDGET = 24
+PAGE = (Path(__file__).parents[3] / "docs" / "length.md").read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -175,6 +180,34 @@ def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_files(
     assert len(asked) - len(set(asked)) <= 2 * 3 + 4
 
 
+def test_several_budgets_are_asked_for_in_training_and_afterwards(nursery: Nursery, tmp_path: Path) -> None:
+    with served(tmp_path) as url:
+        told: dict[str, Any] = {"ask": "reasoning budget: {budget}", "samples": 2, "finished": True}
+        file = settings(tmp_path, url, budgets=[12, BUDGET], **told)
+        code, said = nursery.run("length", "run", file, "-o", tmp_path / "out", "--json")
+    assert code == 0, said
+    report = json.loads(said[said.index("{\n") :])
+    assert report["arms"] == ["before", "forced 12", "forced 24", "after 12", "after 24"]
+    (dial,) = report["dial"].values()
+    assert [step["asked"] for step in dial["steps"]] == [12, BUDGET]
+    rows = list(Conversations([str(tmp_path / "out" / "tuned" / "rows")], ("final",)))
+    masked = [row for row in rows if row.mask]
+    assert len({row.id for row in rows}) == len(rows) == 2 * len(masked)
+    assert {row.budget for row in masked} == {12, BUDGET}
+    assert all(row.messages[0].content == f"reasoning budget: {row.budget}" for row in masked)
+
+
+def test_a_report_that_is_lost_is_told_of(whole: Path, tmp_path: Path) -> None:
+    report = whole / "report" / "report.json"
+    away = report.rename(tmp_path / "report.json")
+    try:
+        with pytest.raises(InputError, match=r"has lost its report\.json") as refused:
+            again(load(whole.parent / "length.toml"), whole)
+        assert refused.value.code == "L007"
+    finally:
+        away.rename(report)
+
+
 def test_a_run_that_is_done_asks_nothing_and_says_the_same(whole: Path, nursery: Nursery) -> None:
     before = files(whole)
     code, said = nursery.run("length", "run", whole.parent / "length.toml", "--out", whole, "--json")
@@ -190,6 +223,15 @@ def test_a_run_that_is_done_asks_nothing_and_says_the_same(whole: Path, nursery:
         ("context = 256", "context = 255", "before", "`length.context` was 256 and is 255"),
         ("temperature = 0.6", "temperature = 0.7", "before", "`policy.temperature` was 0.6 and is 0.7"),
         ("budgets = [24]", "budgets = [25]", "forced", r"`length.budgets` was \[24\] and is \[25\]"),
+        ("[length]", "[length]\nmeasured = 2", "before", "`length.measured` was 1 and is 2"),
+        ("[length]", "[length]\nsamples = 2", "sampled", "`length.samples` was 1 and is 2"),
+        (
+            "[train]",
+            '[model]\npath = "embedded"\n[train]',
+            "before",
+            "`model.tokenizer` was 'tiny' and is 'embedded'",
+        ),
+        ("[train]", '[data]\npacking = "none"\n[train]', "tuned", "`data.packing` was 'ffd' and is 'none'"),
         ("steps = 6", "steps = 7", "tuned", "`train.steps` was 6 and is 7"),
         ("[train]", "mix = 0.25\n[train]", "tuned", "`length.mix` was 0.5 and is 0.25"),
         ("[train]", "output = 99\n[train]", "report", "`length.output` was 204 and is 99"),
@@ -207,6 +249,52 @@ def test_a_setting_that_a_stage_depended_on_cannot_be_changed(
         again(load(changed), whole)
     assert refused.value.code == "L007"
     assert files(whole) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "what"),
+    [
+        ("train", "sampled", "the text of problems is"),
+        ("lessons", "tuned", "the text of ordinary rows is"),
+    ],
+)
+def test_rows_that_a_stage_depended_on_cannot_be_changed(
+    name: str, stage: str, what: str, whole: Path, tmp_path: Path
+) -> None:
+    rows = whole.parent / f"{name}.jsonl"
+    changed = tmp_path / f"{name}.jsonl"
+    changed.write_text(rows.read_text().replace("problem 1", "problem one"))
+    file = tmp_path / "length.toml"
+    file.write_text((whole.parent / "length.toml").read_text().replace(str(rows), str(changed)))
+    told = load(file)
+    length = replace(told.length, ordinary=load(whole.parent / "length.toml").length.ordinary)
+    if name == "lessons":
+        # Of one name and with other content.
+        kept = rows.read_bytes()
+        rows.write_bytes(changed.read_bytes())
+    try:
+        with pytest.raises(
+            InputError, match=f"{stage} was made with other settings: {what} something else"
+        ) as refused:
+            again(replace(told, length=length), whole)
+        assert refused.value.code == "L007"
+    finally:
+        if name == "lessons":
+            rows.write_bytes(kept)
+
+
+def test_a_problem_that_is_measured_is_not_trained_on(tmp_path: Path) -> None:
+    told = load(settings(tmp_path, "http://127.0.0.1:9/v1"))
+    row = json.loads(Path(told.problems.benchmarks[0]).read_text().splitlines()[2])
+    twin = {"id": "another", "prompt": f"  {row['prompt'].upper()}"}
+    with Path(told.problems.train[0]).open("a") as stream:
+        stream.write(json.dumps(twin) + "\n")
+    with pytest.raises(
+        InputError, match=r"1 of 7 problems to train on .* `another`, which is `bench-2`"
+    ) as refused:
+        again(told, tmp_path / "out")
+    assert refused.value.code == "L001"
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("change", ["concurrency = 3", 'base_url = "http://127.0.0.1:1/v1"'])
@@ -287,6 +375,14 @@ def test_a_stage_is_done_once(tmp_path: Path) -> None:
         ("train = [", "# [", "`problems.train` is empty"),
         ("[policy]", "[polity]", r"there is no table \[polity\]"),
         ('model = "scripted"', 'modell = "scripted"', "`policy.modell`"),
+        ("temperature = 0.6", "thinking_budget = 6", "would be closed by the client"),
+        (
+            "[checkpoint]",
+            "[tuned]\ntemperature = 1.0\n[checkpoint]",
+            "does not say where the tuned model answers",
+        ),
+        ("context = 256", "context = 4096", "a model in this process has 3,072"),
+        ('base_url = "http', 'base_url = "ftp', "`policy.base_url.0`: an address starts with"),
         ("[checkpoint]", '[data]\npaths = ["x"]\n[checkpoint]', "`data.paths` is the mix's"),
         ("[checkpoint]", "[optimiser]\n[checkpoint]", r"there is no table \[optimiser\]"),
         ("preset =", "preset = 3 #", "`preset` must be a string"),
@@ -307,6 +403,24 @@ def test_settings_that_are_wrong_or_at_odds_are_refused(
         load(file)
     assert refused.value.code in ("L001", "L006")
     assert refused.value.help
+
+
+def test_the_page_has_every_setting_with_its_default_and_a_file_that_is_read(tmp_path: Path) -> None:
+    rows = dict(
+        re.findall(r"^\| `((?:length|problems)\.\w+)` \| (?:`([^|]*)`)? ?\|", PAGE, flags=re.MULTILINE)
+    )
+    assert set(rows) == set(TABLES.types)
+    defaults = TABLES.build({})
+    for key, written in rows.items():
+        table, name = key.split(".")
+        default = getattr(defaults[table], name)
+        # What must be told has no default on the page.
+        told = tomllib.loads(f"value = {written}")["value"] if written else ()
+        assert (tuple(told) if isinstance(told, list) else told) == default, key
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE.partition("### Settings")[2], flags=re.DOTALL)
+    file = tmp_path / "length.toml"
+    file.write_text(example)
+    assert load(file).tuned is not None
 
 
 def test_settings_have_what_follows_from_them(tmp_path: Path) -> None:

@@ -628,6 +628,10 @@ def test_a_folder_is_of_one_run_and_a_finished_one_is_told_of_again(
         code, said = nursery.run(*setting.command("out", *other))
         assert code == 2
         assert "error[L007]" in said
+    binding = tmp_path / "policy.toml"
+    binding.write_text(binding.read_text() + "options = { repeat_penalty = 1.0 }\n")
+    code, said = nursery.run(*setting.command("out"))
+    assert (code, "the traces of another run: other options" in said) == (2, True)
     assert setting.files("out") == files
 
 

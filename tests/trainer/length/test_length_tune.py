@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from dataforge.errors import InputError
 from trainer.config import Config, load
 from trainer.conversations import Conversations
-from trainer.length.tune import ROWS, Mix, mix, shares, tune
+from trainer.length.tune import ROWS, Mix, _enough, mix, shares, tune
 from trainer.samples import Conversation
 
 
@@ -113,8 +114,38 @@ def test_too_few_ordinary_rows_are_told_with_a_share_that_would_do() -> None:
         with pytest.raises(InputError, match="takes 8 ordinary ones, and there are 3") as refused:
             mix(Mix((with_mask,), (without,), 0.5), folder / "rows")
         assert refused.value.code == "L001"
-        offered = float(str(refused.value.help).rpartition(" ")[2])
+        offered = float(re.findall(r"a share of (\S+):", str(refused.value.help))[0])
         assert mix(Mix((with_mask,), (without,), offered), folder / "rows")["ordinary"] == 3
+
+
+@given(masked=st.integers(1, 10**6), ordinary=st.integers(0, 10**6))
+def test_a_share_that_is_offered_does_and_wastes_little(masked: int, ordinary: int) -> None:
+    offered = _enough(masked, ordinary)
+    assert Mix((), (), offered).needed(masked) <= ordinary
+    assert ordinary / (masked + ordinary) - offered < 0.0011
+
+
+def test_rows_that_would_count_double_are_refused() -> None:
+    with sources(3, 6) as (folder, with_mask, without):
+        copy = folder / "copy.jsonl"
+        copy.write_bytes(without.read_bytes())
+        other = written(folder / "other.jsonl", [masked(2, "of the same trace", mask="answer"), masked(9)])
+        for plan, what in (
+            (Mix((with_mask, with_mask), (without,)), "masked.jsonl are named twice"),
+            (Mix((with_mask,), (without, copy)), "copy.jsonl are named twice"),
+            (Mix((with_mask, other), (without,)), "row m2: is there twice"),
+        ):
+            with pytest.raises(InputError, match=what) as refused:
+                mix(plan, folder / "rows")
+            assert refused.value.code == "L001"
+
+
+def test_a_share_of_nothing_is_refused() -> None:
+    with sources(2, 1) as (folder, with_mask, _):
+        with pytest.raises(InputError, match=r"0\.5, and none are named") as refused:
+            mix(Mix((with_mask,), (), 0.5), folder / "rows")
+        assert refused.value.code == "L001"
+        assert mix(Mix((with_mask,), (), 0.0), folder / "rows")["ordinary"] == 0
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
