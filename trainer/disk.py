@@ -7,11 +7,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from dataforge.errors import StorageError
+from dataforge.errors import OutputError, StorageError
 
 PARTIAL = ".partial"
 """What the name of a folder ends with that is not whole."""
@@ -50,6 +50,29 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Have the folder of a run for this process alone.
+
+    Raises:
+        OutputError: another process has it (R022), or it cannot be a folder (R020).
+    """
+    with ExitStack() as ours:
+        try:
+            ours.enter_context(held(out))
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another process runs in {out}",
+                code="R022",
+                help="wait for it to end, or choose another --out",
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"{out} cannot be the folder of a run: {error.strerror}", help="choose another --out"
+            ) from error
+        yield
 
 
 def replace(folder: Path, part: Path) -> None:

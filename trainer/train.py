@@ -25,14 +25,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataforge.errors import InputError, Interrupted, OutputError, RunError
+from dataforge.errors import InputError, Interrupted, RunError
 from trainer import attention, metrics, report
 from trainer import config as configuration
 from trainer.batch import Batch, collate
 from trainer.checkpoint import Checkpoints, State
 from trainer.config import Config
 from trainer.data import prepare
-from trainer.disk import arriving, held, write_json
+from trainer.disk import arriving, claimed, write_json
 from trainer.export import export
 from trainer.model import PackedLM, build_optimizer, learning_rate, prepare_layers
 from trainer.packed import PackedSet, Row, is_packed_set, order
@@ -182,22 +182,11 @@ def claim(out: Path, config: Config) -> contextlib.ExitStack:
 
     Raises:
         InputError: checkpoints in it are of another configuration (T011).
-        OutputError: it cannot be a folder (R020), or another process trains in it (R022).
+        OutputError: it cannot be a folder (R020), or another process runs in it (R022).
     """
     kept = out / "config.toml"
-    with contextlib.ExitStack() as claimed:
-        try:
-            claimed.enter_context(held(out))
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another process trains in {out}",
-                code="R022",
-                help="wait for it to end, or choose another --out",
-            ) from error
-        except OSError as error:
-            raise OutputError(
-                f"{out} cannot be the folder of a run: {error.strerror}", help="choose another --out"
-            ) from error
+    with contextlib.ExitStack() as ours:
+        ours.enter_context(claimed(out))
         # Before its first checkpoint a run has nothing that another configuration would spoil.
         if kept.is_file() and any((out / "checkpoints").glob("step-*")):
             before, now = (configuration.mathematics(c) for c in (configuration.load(file=kept), config))
@@ -214,7 +203,7 @@ def claim(out: Path, config: Config) -> contextlib.ExitStack:
                 )
         with arriving(kept) as file:
             file.write(configuration.to_toml(config).encode())
-        return claimed.pop_all()
+        return ours.pop_all()
 
 
 def _named_set(config: Config) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dataforge.cli._documents import show_documents
-from dataforge.cli._terminal import print_json, say
+from dataforge.cli._terminal import print_json, say, sigterm_as_ctrl_c
 from dataforge.cli.pack import reading
 
 if TYPE_CHECKING:
@@ -65,18 +64,12 @@ def _write(traces: Path, strategy: str, out: Path, renderer: Renderer, *, quiet:
     from dataforge.errors import Interrupted
     from trainer.length.mask import write_masked
 
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    earlier = signal.signal(signal.SIGTERM, stop)
     try:
-        with reading(quiet) as progress:
+        with sigterm_as_ctrl_c(), reading(quiet) as progress:
             return write_masked(traces, strategy, out, renderer, progress=progress)
     except KeyboardInterrupt:
         command = shlex.join(["dataforge", *sys.argv[1:]])
         raise Interrupted(f"stopped; {out} is not whole", help=f"to make it: {command}") from None
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
 
 
 def _show_summary(summary: dict[str, Any], out: Path) -> None:

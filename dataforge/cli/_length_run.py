@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from dataforge.cli._terminal import print_json, say
+from dataforge.cli._terminal import print_json, say, sigterm_as_ctrl_c
 
 if TYPE_CHECKING:
     from dataforge.models.client import ModelSpec
@@ -50,8 +49,9 @@ def run(
     told = load(settings)
     command = shlex.join(["dataforge", *sys.argv[1:]])
     try:
-        with_signals()
-        report = all_stages(told, out, Models(quiet=as_json), tell=lambda line: say(line, err=True))
+        # Stages that heed signals themselves do so inside; the others end as by Ctrl-C.
+        with sigterm_as_ctrl_c():
+            report = all_stages(told, out, Models(quiet=as_json), tell=lambda line: say(line, err=True))
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; what was done is in {out}", help=f"to go on: {command}") from None
     if as_json:
@@ -62,15 +62,6 @@ def run(
     for note in report["notes"]:
         say(f"note: {note}")
     say(f"written to {out / 'report' / 'report.html'}")
-
-
-def with_signals() -> None:
-    """Have SIGTERM end what is under way as Ctrl-C does, where a stage does not heed signals itself."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
 
 
 class Models:
@@ -85,9 +76,9 @@ class Models:
 
         rounds = [Round(prompts, plan) for prompts, plan in order.rounds]
         spec = self._bound(order.name, order.table)
-        run_sampling(order.out, spec, renderer, rounds, quiet=self._quiet)
-        # Heeding signals of its own, it has put ours away.
-        with_signals()
+        # An event loop that heeds signals leaves them with the default handler, not with the one before.
+        with sigterm_as_ctrl_c():
+            run_sampling(order.out, spec, renderer, rounds, quiet=self._quiet)
 
     def weights(self, name: str, table: ModelTable) -> str:
         return self._bound(name, table).weights

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -51,6 +53,20 @@ def print_bytes(text: str) -> None:
     """Text on stdout as UTF-8, whatever the locale says; a lone surrogate becomes its JSON escape."""
     sys.stdout.flush()
     typer.echo(text.encode("utf-8", "backslashreplace"), nl=False)
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Have SIGTERM end what is under way as Ctrl-C does: by KeyboardInterrupt in the main thread."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def few(words: Iterable[str], most: int = 12) -> str:

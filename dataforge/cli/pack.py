@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dataforge.cli._documents import show_documents
-from dataforge.cli._terminal import print_json, say
+from dataforge.cli._terminal import print_json, say, sigterm_as_ctrl_c
 
 if TYPE_CHECKING:
     from trainer.config import Config
@@ -98,20 +97,14 @@ def _make(config: Config, out: Path, *, quiet: bool) -> PackedSet:
     from trainer.data import prepare
     from trainer.show import write_page
 
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    earlier = signal.signal(signal.SIGTERM, stop)
     try:
-        with reading(quiet) as progress:
+        with sigterm_as_ctrl_c(), reading(quiet) as progress:
             data = prepare(config, out, progress=progress)
         if not (out / "report.html").exists():
             write_page(data)
     except KeyboardInterrupt:
         command = shlex.join(["dataforge", *sys.argv[1:]])
         raise Interrupted(f"stopped; what was sealed is in {out}", help=f"to go on: {command}") from None
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
     return data
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -73,6 +74,14 @@ class Nursery:
         """Exit code and output of a command."""
         child = self.start(*arguments, **environment)
         return child.wait(), child.log.read_text()
+
+    def both(self, *arguments: object) -> list[Child]:
+        """Two processes that are one run, as torchrun would start them."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        return [self.start(*arguments, RANK=rank, LOCAL_RANK=rank, **place) for rank in "01"]
 
     def close(self) -> None:
         with self._process as process:

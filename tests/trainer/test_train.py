@@ -7,7 +7,6 @@ import math
 import random
 import re
 import signal
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nursery import Child, Nursery, until
+from nursery import Nursery, until
 from safetensors.torch import load_file
 
 from dataforge.errors import InputError, RunError
@@ -358,7 +357,7 @@ def test_a_signal_saves_after_the_step_and_the_same_command_goes_on(
         child = nursery.start(*command(chat, tmp_path, "checkpoint.every=0"))
         until(lambda before=done: steps_in(tmp_path) > before)
         if not done:
-            with pytest.raises(InputError, match="another process trains in") as error:
+            with pytest.raises(InputError, match="another process runs in") as error:
                 train(configured(chat), tmp_path)
             assert error.value.code == "R022"
         child.kill(number)
@@ -382,19 +381,10 @@ def test_a_signal_before_the_first_step_ends_it_at_once(nursery: Nursery, tmp_pa
     assert child.wait() == 3, child.log.read_text()
 
 
-def both(nursery: Nursery, *arguments: object) -> list[Child]:
-    """Two processes that are one run, as torchrun would start them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    return [nursery.start(*arguments, RANK=rank, LOCAL_RANK=rank, **place) for rank in "01"]
-
-
 def test_two_processes_come_to_the_weights_of_one_and_one_speaks(
     nursery: Nursery, chat: Path, whole: Path, tmp_path: Path
 ) -> None:
-    first, second = both(nursery, *command(chat, tmp_path, "train.rows=4", "train.steps=4"))
+    first, second = nursery.both(*command(chat, tmp_path, "train.rows=4", "train.steps=4"))
     assert (first.wait(), second.wait()) == (0, 0), first.log.read_text() + second.log.read_text()
     out = tmp_path / "one"
     train(configured(chat, "train.rows=4", "train.steps=4"), out)
@@ -408,7 +398,7 @@ def test_two_processes_come_to_the_weights_of_one_and_one_speaks(
 
 
 def test_an_error_on_one_process_ends_both_and_one_speaks(nursery: Nursery, tmp_path: Path) -> None:
-    first, second = both(nursery, *command(tmp_path / "nothing.jsonl", tmp_path / "out", "train.rows=4"))
+    first, second = nursery.both(*command(tmp_path / "nothing.jsonl", tmp_path / "out", "train.rows=4"))
     assert (first.wait(), second.wait()) == (2, 2)
     assert re.search(r"error\[T002\]", first.log.read_text())
     assert "error" not in second.log.read_text()
@@ -417,8 +407,8 @@ def test_an_error_on_one_process_ends_both_and_one_speaks(nursery: Nursery, tmp_
 def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_step(
     nursery: Nursery, chat: Path, tmp_path: Path
 ) -> None:
-    first, second = both(
-        nursery, *command(chat, tmp_path, "train.rows=4", "train.steps=500", "checkpoint.every=0")
+    first, second = nursery.both(
+        *command(chat, tmp_path, "train.rows=4", "train.steps=500", "checkpoint.every=0")
     )
     until(lambda: steps_in(tmp_path) >= 2)
     second.kill(signal.SIGTERM)

@@ -18,8 +18,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from dataforge.errors import DataForgeError, Interrupted, OutputError, RunError
-from trainer.disk import held, refused
+from dataforge.errors import DataForgeError, Interrupted, RunError
+from trainer.disk import claimed, refused
 from trainer.length.experiment import Design, Job, do, finished, jobs
 
 LOG = "log.txt"
@@ -45,19 +45,7 @@ def demo(design: Design, out: Path, *, processes: int = 2, tell: Tell = lambda l
         StorageError: the disk refused (R021).
         Interrupted: stopped; the same call goes on.
     """
-    with contextlib.ExitStack() as ours:
-        try:
-            ours.enter_context(held(out))
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another process runs in {out}",
-                code="R022",
-                help="wait for it to end, or choose another --out",
-            ) from error
-        except OSError as error:
-            raise OutputError(
-                f"{out} cannot be the folder of a run: {error.strerror}", help="choose another --out"
-            ) from error
+    with claimed(out):
         todo = [job for job in jobs(design) if finished(job.name, design, out) is None]
         if todo:
             _work(todo, design, out, processes, tell)

@@ -20,16 +20,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dataforge.errors import InputError, Interrupted, OutputError
+from dataforge.errors import InputError, Interrupted
 from dataforge.project import ModelTable
 from trainer import config as configuration
 from trainer.conversations import Source, find
-from trainer.disk import held, refused, write_json
+from trainer.disk import claimed, refused, write_json
 from trainer.length.mask import write_masked
 from trainer.length.prompts import Prompt, asking, read_prompts
 from trainer.length.report import write_report
@@ -115,7 +114,7 @@ def run(
     def wished(prompts: Sequence[Prompt], budget: int) -> Sequence[Prompt]:
         return [asking(prompt, budget, length.ask) for prompt in prompts] if length.ask else prompts
 
-    with _alone(out):
+    with claimed(out):
         stages = _Stages(out, tell)
         sampled = _Sampling(stages, sampler, renderer, settings)
         sampled("before", "policy", settings.policy, [(benchmarks, measured)])
@@ -368,25 +367,3 @@ def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any])
             code="L007",
             help="go on with the earlier ones, choose another --out, or remove that folder to make it anew, and what was made of it",
         )
-
-
-def _alone(out: Path) -> ExitStack:
-    """Hold the folder of a run for this process, until the stack is closed.
-
-    Raises:
-        OutputError: another process has it (R022), or it cannot be a folder (R020).
-    """
-    with ExitStack() as ours:
-        try:
-            ours.enter_context(held(out))
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another process runs in {out}",
-                code="R022",
-                help="wait for it to end, or choose another --out",
-            ) from error
-        except OSError as error:
-            raise OutputError(
-                f"{out} cannot be the folder of a run: {error.strerror}", help="choose another --out"
-            ) from error
-        return ours.pop_all()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from dataforge.errors import InputError
 from tests.trainer.nursery import Nursery, until
@@ -146,6 +147,22 @@ def test_every_stage_leaves_its_folder_and_the_report_has_all_arms(whole: Path) 
     # Four of six problems were thought about for longer than the budget; a tag and an end of each are trained.
     assert told["masked"] == {"samples": 4, "tokens": told["masked"]["tokens"], "trained": 8}
     assert told["ordinary"]["samples"] == 4
+
+
+def test_two_processes_tune_to_the_weights_of_one_and_one_speaks(
+    whole: Path, nursery: Nursery, tmp_path: Path
+) -> None:
+    sets = [f"--set={s}" for s in ("train.steps=4", "train.rows=2", "train.threads=1", "data.context=256")]
+    given = [whole / "masked", "--ordinary", lessons(tmp_path / "lessons.jsonl"), "--preset", "tiny", *sets]
+    one, two = tmp_path / "one", tmp_path / "two"
+    code, said = nursery.run("length", "tune", *given, "--out", one)
+    assert code == 0, said
+    first, second = nursery.both("length", "tune", *given, "--out", two)
+    assert (first.wait(), second.wait()) == (0, 0), first.log.read_text() + second.log.read_text()
+    assert "4 masked (50.0% of samples" in first.log.read_text()
+    assert "loss" not in second.log.read_text()
+    ours, theirs = (load_file(out / "model" / "model.safetensors") for out in (one, two))
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
 
 
 def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_files(
