@@ -326,15 +326,22 @@ def normal(message: Message, row: str, notes: Notes) -> Message:
     """
     if message.role != "assistant":
         return message
-    thoughts, content = message.reasoning_content, message.content
-    if not thoughts and (inline := _INLINE.match(content)):
-        thoughts, content = inline[1], content[inline.end() :]
+    thoughts, content = apart(message)
+    if content is not message.content:
         notes.count("inline_thinking")
     calls = [_call(call, row) for call in message.tool_calls or []]
     thoughts = thoughts if thoughts and thoughts.strip() else None
     return message.model_copy(
         update={"reasoning_content": thoughts, "content": content, "tool_calls": calls or None}
     )
+
+
+def apart(message: Message) -> tuple[str | None, str]:
+    """Thinking and answer of a turn, though both may stand in its content."""
+    thoughts, content = message.reasoning_content, message.content
+    if not thoughts and (inline := _INLINE.match(content)):
+        return inline[1], content[inline.end() :]
+    return thoughts, content
 
 
 def _call(call: dict[str, Any], row: str) -> dict[str, Any]:

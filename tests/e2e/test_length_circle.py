@@ -107,7 +107,7 @@ def test_the_embedded_model_learns_to_think_and_is_measured_cut_and_tuned(tmp_pa
         settings = settings.replace(old, new, 1)
     (tmp_path / "length.toml").write_text(settings)
     report = run("length", "run", "length.toml", "--out", "out/length", "--json", cwd=tmp_path)
-    assert report["arms"] == ["before", "forced 24", "after"]
+    assert report["arms"] == ["before", "forced 24", "control", "after"]
     stages = {
         name: json.loads((out / "length" / name / "stage.json").read_text())["result"]
         for name in ("sampled", "masked", "tuned", "after")

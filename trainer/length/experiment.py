@@ -32,7 +32,7 @@ from trainer.length.mask import write_masked
 from trainer.length.prompts import Prompt
 from trainer.length.sample import SamplingPlan, sample
 from trainer.length.trace import Trace, read_manifest, write_traces
-from trainer.length.tune import Mix, tune
+from trainer.length.tune import Mix, control, tune
 from trainer.masks import Renderer
 from trainer.packed import stored
 
@@ -113,7 +113,12 @@ class Design:
         return hashlib.blake2b(json.dumps(told).encode(), digest_size=8).hexdigest()
 
 
-STRATEGIES = ("tag", "standard", "answer", "truncated", "control")
+STRATEGIES = ("tag", "window:16", "standard", "answer", "truncated", "control")
+
+
+def folder_of(arm: str, budget: int) -> str:
+    """The folder of an arm at a budget, in that of a seed."""
+    return f"{arm.replace(':', '-')}-{budget}"
 
 
 def full() -> Design:
@@ -158,10 +163,10 @@ def jobs(design: Design) -> list[Job]:
         for name, budget in design.arms:
             sampled = f"{at}/sampled-{budget}"
             if name == "control":
-                tag = f"{at}/tag-{budget}"
-                found.append(Job(f"{at}/{name}-{budget}", (tag,), _Control(seed, tag, budget)))
+                tag = f"{at}/{folder_of('tag', budget)}"
+                found.append(Job(f"{at}/{folder_of(name, budget)}", (tag,), _Control(seed, tag, budget)))
             else:
-                found.append(Job(f"{at}/{name}-{budget}", (sampled,), _Tuned(seed, name, budget)))
+                found.append(Job(f"{at}/{folder_of(name, budget)}", (sampled,), _Tuned(seed, name, budget)))
         found.append(Job(f"{at}/by-itself", (base,), _Measured(seed, None)))
         found += [Job(f"{at}/forced-{n}", (base,), _Measured(seed, n)) for n in (DIRECT, *design.budgets)]
     return found
@@ -392,20 +397,10 @@ class _Control:
     budget: int
 
     def __call__(self, design: Design, out: Path, folder: Path) -> dict[str, Any]:
-        from trainer.data import prepare
-        from trainer.train import train
-
-        with (out / self.of / "tuned" / "rows" / "data" / "train-00000-of-00001.jsonl").open() as stream:
-            rows = [row for row in map(json.loads, stream) if "mask" not in row]
-        _write(folder / ROWS, rows)
-        config = _config(design, out, folder.parent / "stage-1" / "model", self.seed, folder / ROWS)
-        packed = len(prepare(config, folder / "tuned" / PACKED))
-        both = (finished(self.of, design, out) or {})["mix"]["rows"]
-        batch = max(1, round(design.tune_batch * packed / both))
-        config = replace(config, train=replace(config.train, rows=batch, micro_rows=batch))
-        summary = train(config, folder / "tuned")
+        config = _config(design, out, folder.parent / "stage-1" / "model", self.seed)
+        summary = control(config, out / self.of / "tuned", folder / "tuned")
         found = _examined(out, folder / "tuned", design, self.seed, folder / TEST)
-        return found | _told(summary) | {"batch": batch, "samples": len(rows)}
+        return found | _told(summary) | {name: summary[name] for name in ("batch", "samples")}
 
 
 def _write(path: Path, rows: Iterator[dict[str, Any]] | Sequence[dict[str, Any]]) -> None:

@@ -35,6 +35,7 @@ from trainer.packed import file_hash
 from trainer.rendering import rendered
 from trainer.samples import Conversation, Notes
 from trainer.show import Document, document
+from trainer.turn import in_pieces
 
 FORMAT = 1
 MANIFEST, ROWS = "manifest.json", "data/train-00000-of-00001.parquet"
@@ -193,6 +194,7 @@ def _write(
             progress(done, rows)
     return {
         "strategy": strategy,
+        "untaught": _untaught(strategy, renderer),
         "samples": len(lengths),
         "budgets": [
             {"budget": budget, "samples": n}
@@ -204,6 +206,16 @@ def _write(
         "longest": max(lengths),
         "changes": dict(sorted(changes.items())),
     }
+
+
+def _untaught(strategy: str, renderer: Renderer) -> str:
+    """What the template writes between thinking and tag, where the strategy trains the tag and not this: the model is never
+    taught to write it, and without it the tag may never come.
+    """
+    asked = Message(role="user", content="?")
+    turn = in_pieces(renderer, [asked], renderer.ids("x"), "x")
+    what, _ = parsed(strategy)
+    return renderer.text(turn.before_tag) if what in ("tag", "answer") else ""
 
 
 def _wide(renderer: Renderer) -> Renderer:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from trainer.disk import arriving, write_json
 from trainer.length import task
-from trainer.length.experiment import BENCHMARKS, DIRECT, TEST, Design
+from trainer.length.experiment import BENCHMARKS, DIRECT, TEST, Design, folder_of
 from trainer.length.measures import by_problem, closing, overlong_in_context
 from trainer.length.trace import Trace, read_traces
 from trainer.page import page, picture, table
@@ -81,7 +81,7 @@ def _folders(design: Design) -> Iterator[tuple[str, str, int]]:
     for budget in (DIRECT, *design.budgets):
         yield name_of("forced", budget), f"forced-{budget}", budget
     for arm, budget in design.arms:
-        yield name_of(arm, budget), f"{arm}-{budget}", budget
+        yield name_of(arm, budget), folder_of(arm, budget), budget
 
 
 def _figures(traces: Sequence[Trace], base: Sequence[Trace], budget: int, design: Design) -> dict[str, float]:
@@ -373,7 +373,10 @@ def _picture(found: Mapping[str, Any], lengths: Mapping[str, Sequence[int]], des
         axes[what].set_title(f"{what}, % of runs, by arm and budget", loc="left", fontsize=10)
         axes[what].set_xlim(0, 100)
     bins = list(range(0, design.context + 2, 2))
-    for name in (STAGE_1, *(name_of(arm, design.loose) for arm in ("control", "standard", "tag"))):
+    for name in (
+        STAGE_1,
+        *(name_of(arm, design.loose) for arm in ("control", "standard", "window:16", "tag")),
+    ):
         if name in lengths:
             colour = _COLOURS.get(name.split()[0])
             axes["closing"].hist(
@@ -393,6 +396,7 @@ _COLOURS = {
     "stage": "tab:gray",
     "forced": "tab:brown",
     "tag": "tab:blue",
+    "window:16": "tab:cyan",
     "standard": "tab:red",
     "answer": "tab:purple",
     "truncated": "tab:orange",

@@ -6,7 +6,9 @@
       sampled/    traces of the problems to train on, cut at each budget
       masked/     rows of them, with a mask
       tuned/      the mix, and the training run
+      control/    a training run on the ordinary rows of the mix alone
       after/      the benchmarks again, asked for each budget where prompts ask for one
+      after-control/
       report/
 
 Each stage has a folder, and writes `stage.json` there when it has ended: with what it depended on, which includes what
@@ -35,7 +37,7 @@ from trainer.length.report import write_report
 from trainer.length.sample import SamplingPlan
 from trainer.length.settings import SAMPLING, Settings
 from trainer.length.trace import MANIFEST, Trace, read_manifest, read_traces
-from trainer.length.tune import Mix, tune
+from trainer.length.tune import Mix, control, tune
 from trainer.masks import Renderer
 from trainer.packed import file_hash, stored
 from trainer.pretrained import load_tokenizer
@@ -53,7 +55,7 @@ class Order:
     """Traces to be sampled.
 
     Attributes:
-        name: of the model, `policy` or `tuned`.
+        name: of the model: `policy`, `tuned` or `control`.
         table: where it answers.
         rounds: what is asked.
         out: folder of the traces; what is kept there of an interrupted start is used again.
@@ -125,12 +127,17 @@ def run(
         sampled("sampled", "policy", settings.policy, cut)
         _masked(stages, length.strategy, renderer)
         _tuned(stages, settings)
-        if settings.tuned is not None and not stages.done("after"):
-            _see_served(sampler, settings.tuned, out)
-        tuned = settings.tuned or _local(settings.policy, out / "tuned")
+        if length.control:
+            _control(stages, settings)
         dials = length.budgets if length.ask else length.budgets[:1]
-        after = [(wished(benchmarks, n), measured) for n in dials]
-        sampled("after", "tuned", tuned, after, needs=("tuned",))
+        rounds = [(wished(benchmarks, n), measured) for n in dials]
+        trained = {"after": "tuned", **({"after-control": "control"} if length.control else {})}
+        for stage, name in trained.items():
+            if (table := getattr(settings, name)) is not None and not stages.done(stage):
+                _see_served(sampler, name, table, out)
+        for stage, name in trained.items():
+            table = getattr(settings, name) or _local(settings.policy, out / name)
+            sampled(stage, name, table, rounds, needs=(name,))
         _reported(stages, settings)
         if (report := stored(out / "report" / REPORT)) is None:
             raise InputError(
@@ -185,14 +192,14 @@ def _asked(table: ModelTable) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _see_served(sampler: Sampler, table: ModelTable, out: Path) -> None:
-    """See that the tuned model answers where it is to be served."""
-    if (why := sampler.silence("tuned", table)) is None:
+def _see_served(sampler: Sampler, name: str, table: ModelTable, out: Path) -> None:
+    """See that a tuned model answers where it is to be served."""
+    if (why := sampler.silence(name, table)) is None:
         return
-    where = ", ".join(table.base_url or ()) or "the endpoint of [tuned]"
+    where = ", ".join(table.base_url or ()) or f"the endpoint of [{name}]"
     raise Interrupted(
-        f"the tuned model `{table.model}` is to be served now: {where} does not answer ({why})",
-        help=f"serve the weights in {out / 'tuned' / 'model'} there under that name; then the same command goes on",
+        f"the {name} model `{table.model}` is to be served now: {where} does not answer ({why})",
+        help=f"serve the weights in {out / name / 'model'} there under that name; then the same command goes on",
     )
 
 
@@ -231,18 +238,28 @@ def _tuned(stages: _Stages, settings: Settings) -> None:
     stages.stage("tuned", inputs, work)
 
 
+def _control(stages: _Stages, settings: Settings) -> None:
+    def work(out: Path) -> dict[str, Any]:
+        summary = control(settings.training, stages.out / "tuned", out)
+        told = ("steps", "batch", "samples", "first_loss", "last_loss", "trained_tokens", "config_digest")
+        return {name: summary[name] for name in told}
+
+    stages.stage("control", stages.came_out("tuned"), work)
+
+
 def _digest(source: Source) -> str:
     return source.digest or source.fingerprint()[0]
 
 
 def _reported(stages: _Stages, settings: Settings) -> None:
     length = settings.length
-    arms = [name for name in ("before", "forced", "after") if name in stages.found]
+    names = {"before": "before", "forced": "forced", "after-control": "control", "after": "after"}
+    arms = [stage for stage in names if stage in stages.found]
 
     def work(out: Path) -> dict[str, Any]:
         found: dict[str, Sequence[Trace]] = {}
         for name in arms:
-            found |= _by_budget(name, read_traces(stages.out / name))
+            found |= _by_budget(names[name], read_traces(stages.out / name))
         only = length.budgets[0] if len(length.budgets) == 1 else None
         write_report(found, out, context=length.context, output=settings.output, budget=only)
         return {REPORT: file_hash(out / REPORT)}

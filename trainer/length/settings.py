@@ -4,7 +4,7 @@
 
     [problems]                    what traces are sampled for, and what is measured
     [policy]                      the model that thinks, as a [models.NAME] table of dataforge.toml
-    [tuned]                       where the tuned model answers; without it, in this process
+    [tuned] [control]             where the tuned models answer; without them, in this process
     [length]                      budgets, context, mask, mix
     [model] [data] [optimizer] …  the training run, as `dataforge train --config` takes them
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class LengthSettings:
         ordinary: corpora and chat files that they are drawn from.
         finished: draw them from the traces that ended by themselves, too.
         forced: also measure the policy with its thinking closed from outside at the budget.
+        control: also train the ordinary rows alone, and measure what they do by themselves.
     """
 
     budgets: tuple[int, ...] = ()
@@ -73,6 +75,7 @@ class LengthSettings:
     ordinary: tuple[str, ...] = ()
     finished: bool = False
     forced: bool = True
+    control: bool = False
 
 
 TABLES = Tables(
@@ -90,7 +93,7 @@ TABLES = Tables(
     page="docs/length.md",
 )
 
-_MODELS = ("policy", "tuned")
+_MODELS = ("policy", "tuned", "control")
 SAMPLING = ("temperature", "top_p", "stop", "seed", "concurrency", "options")
 """What the tuned model takes over from the policy where it says nothing itself: both are asked alike."""
 
@@ -100,7 +103,7 @@ class Settings:
     """A whole run.
 
     Attributes:
-        tuned: where the tuned model answers, or None for the exported weights in this process.
+        tuned, control: where the tuned model and the control answer, or None for the exported weights in this process.
         training: of the tuning; `data.paths` is the mix's.
     """
 
@@ -108,6 +111,7 @@ class Settings:
     length: LengthSettings
     policy: ModelTable
     tuned: ModelTable | None
+    control: ModelTable | None
     training: Config
 
     @property
@@ -146,7 +150,8 @@ def load(file: Path) -> Settings:
     settings = Settings(
         **told,
         policy=tables["policy"],
-        tuned=_alike(tables["tuned"], tables["policy"]) if "tuned" in tables else None,
+        tuned=_alike(tables.get("tuned"), tables["policy"]),
+        control=_alike(tables.get("control"), tables["policy"]),
         training=_fitted(training, told["length"], document, "tuned" not in tables),
     )
     _check_together(settings, source)
@@ -173,7 +178,9 @@ def _model(name: str, table: Any, source: str) -> ModelTable:
         ) from error
 
 
-def _alike(tuned: ModelTable, policy: ModelTable) -> ModelTable:
+def _alike(tuned: ModelTable | None, policy: ModelTable) -> ModelTable | None:
+    if tuned is None:
+        return None
     missing = {name: getattr(policy, name) for name in SAMPLING if getattr(tuned, name) is None}
     return tuned.model_copy(update=missing)
 
@@ -189,8 +196,9 @@ def _fitted(training: Config, length: LengthSettings, document: Mapping[str, Any
 
 def _check_together(settings: Settings, source: str) -> None:
     """Refuse what cannot be had together, before anything is asked of a model."""
-    length, problems, policy, tuned = settings.length, settings.problems, settings.policy, settings.tuned
+    length, problems, tuned = settings.length, settings.problems, settings.tuned
     strategy(length.strategy)
+    models = {name: table for name in _MODELS if (table := getattr(settings, name)) is not None}
     faults = (
         (not problems.train, "`problems.train` is empty", "name the problems that traces are sampled for"),
         (not problems.benchmarks, "`problems.benchmarks` is empty", "name the problems that are measured"),
@@ -227,25 +235,45 @@ def _check_together(settings: Settings, source: str) -> None:
             "ordinary rows are named with `length.ordinary`",
         ),
         (
-            any(table and table.thinking_budget for table in (policy, tuned)),
+            any(table.thinking_budget for table in models.values()),
             "a model has a `thinking_budget`, and its traces would be closed by the client",
             "take it out: `length.budgets` cuts at a budget, and `length.forced` measures what closing from outside does",
         ),
-        (
-            tuned is not None and not tuned.names_endpoint,
-            "[tuned] does not say where the tuned model answers",
-            "give it base_url and model, or leave [tuned] out: then the exported weights answer in this process",
+        *(
+            (
+                name != "policy" and not table.names_endpoint,
+                f"[{name}] does not say where the model answers",
+                f"give it base_url and model, or leave [{name}] out: then the exported weights answer in this process",
+            )
+            for name, table in models.items()
+        ),
+        *(
+            (
+                (one.base_url, one.model, one.path) == (two.base_url, two.model, two.path),
+                f"[{first}] and [{second}] are one model at one address",
+                "serve each of the weights under a name of their own, so that no old answer is taken for a new one",
+            )
+            for (first, one), (second, two) in combinations(models.items(), 2)
         ),
         (
-            tuned is not None
-            and (tuned.base_url, tuned.model, tuned.path) == (policy.base_url, policy.model, policy.path),
-            "[policy] and [tuned] are one model at one address",
-            "serve the tuned weights under a name of their own, so that no old answer is taken for a new one",
-        ),
-        (
-            length.context > CONTEXT_TOKENS and any(t is None or t.backend == "local" for t in (policy, tuned)),
+            length.context > CONTEXT_TOKENS and (tuned is None or any(t.backend == "local" for t in models.values())),
             f"`length.context` is {length.context:,}, and a model in this process has {CONTEXT_TOKENS:,} tokens",
             "lower it, or serve the model: [policy] and [tuned] say where, with base_url and model",
+        ),
+        (
+            length.control and not length.mix,
+            "`length.control` trains the ordinary samples alone, and `length.mix` is 0",
+            "give it a share of ordinary samples, or leave the control out",
+        ),
+        (
+            length.control and (tuned is None) != (settings.control is None),
+            "of [tuned] and [control] only one is there",
+            "both answer in this process, or both where their tables say",
+        ),
+        (
+            settings.control is not None and not length.control,
+            "there is a table [control], and `length.control` is not set",
+            "control = true in [length] has it trained and measured",
         ),
     )  # fmt: skip
     for fault, message, help in faults:

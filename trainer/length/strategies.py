@@ -50,9 +50,11 @@ def _answer(turn: Turn, _: int) -> Seen:
 
 
 def _window(turn: Turn, last: int) -> Seen:
-    """The last tokens of thinking, then the tag, and the end of the turn."""
+    """The last tokens of thinking, what stands before the tag, the tag, and the end of the turn."""
     pieces = {"thinking": last, **_whole(turn, "before_tag", "tag", "end")}
-    return Seen(pieces, turn.thinking[-last:] + turn.before_tag + turn.tag + turn.end)
+    # Counted from the front, since the last 0 of a tuple are not `[-0:]`.
+    seen = turn.thinking[max(0, len(turn.thinking) - last) :]
+    return Seen(pieces, seen + turn.before_tag + turn.tag + turn.end)
 
 
 def _truncated(turn: Turn, _: int) -> Seen:
@@ -92,7 +94,7 @@ def strategy(name: str, row: str = "") -> tuple[str, int]:
         if colon:
             raise _wrong(name, row, f"`{what}` takes no argument")
         return what, 0
-    if not (argument.isascii() and argument.isdigit() and len(argument) < 10 and int(argument)):
+    if not (argument.isascii() and argument.isdigit() and len(argument) < 10):
         raise _wrong(name, row, f"`{what}` takes a number of tokens")
     return what, int(argument)
 
@@ -102,7 +104,7 @@ def mask(name: str, turn: Turn, row: str = "") -> NDArray[np.bool_]:
 
     `tag`: the tag and the end of the turn, nothing else (exactly two positions where the tag is one token);
     `standard`: opening, thinking, before_tag, tag, answer and end; `answer`: tag, answer and end;
-    `window:K`: the last K tokens of thinking, before_tag, tag and end; `truncated`: opening and thinking.
+    `window:K`: the last K tokens of thinking (0 for none), before_tag, tag and end; `truncated`: opening and thinking.
 
     Args:
         row: what errors call the sample.

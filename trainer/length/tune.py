@@ -6,8 +6,9 @@
 
 With the mask `tag` a row trains two tokens, whatever it teaches: the thinking before the tag is all examples of what the
 policy does already. Ordinary rows, trained as ever, keep the rest of the model where it was, and show positions at which
-the thinking does *not* end. How many there are is counted in samples, since a share of trained tokens would mean one
-ordinary sample to a hundred tagged ones.
+the thinking does *not* end. So none of them may think past the budget: it would show that thinking goes on there, a
+hundred times a sample, against one tag. How many there are is counted in samples, since a share of trained tokens would
+mean one ordinary sample to a hundred tagged ones.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from typing import Any
 
 from dataforge.errors import InputError
 from trainer.config import Config
-from trainer.conversations import Conversations
+from trainer.conversations import Conversations, apart
 from trainer.data import prepare
 from trainer.disk import arriving, discard, held, refused, write_json
+from trainer.length.trace import encode
 from trainer.masks import Renderer
 from trainer.packed import PackedSet, stored
 from trainer.pretrained import load_tokenizer
@@ -47,7 +49,8 @@ class Mix:
 
     Attributes:
         masked: folders of `length mask`; every row of theirs is in it.
-        ordinary: corpora, chat files and `finished/` folders of traces; drawn from without replacement.
+        ordinary: corpora, chat files and `finished/` folders of traces; drawn from without replacement. Where all masked
+            rows have one budget, rows that think past it are left out.
         share: of ordinary samples, from 0 to below 1.
         kinds: of ordinary rows that are drawn from.
         seed: of the draw.
@@ -64,8 +67,11 @@ class Mix:
         return round(masked * self.share / (1 - self.share))
 
 
-def mix(plan: Mix, out: Path) -> dict[str, Any]:
+def mix(plan: Mix, out: Path, tokenizer: Any) -> dict[str, Any]:
     """Make the folder of a mix, or find it made.
+
+    Args:
+        tokenizer: of the model, to measure thinking by.
 
     Returns:
         Its manifest.
@@ -96,12 +102,15 @@ def mix(plan: Mix, out: Path) -> dict[str, Any]:
         "share": plan.share,
         "kinds": sorted(plan.kinds),
         "seed": plan.seed,
+        "tokenizer": hashlib.blake2b(
+            tokenizer.backend_tokenizer.to_str().encode(), digest_size=8
+        ).hexdigest(),
     }
     for files in (inputs["masked"], inputs["ordinary"]):
         _check_once(files)
     try:
         with held(out):
-            return _found(out, inputs) or _make(plan, masked, ordinary, out, inputs)
+            return _found(out, inputs) or _make(plan, masked, ordinary, out, inputs, tokenizer)
     except BlockingIOError as error:
         raise InputError(
             f"{out} is being written by another process",
@@ -152,20 +161,29 @@ def _found(out: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _make(
-    plan: Mix, masked: Conversations, ordinary: Conversations, out: Path, inputs: dict[str, Any]
+    plan: Mix,
+    masked: Conversations,
+    ordinary: Conversations,
+    out: Path,
+    inputs: dict[str, Any],
+    tokenizer: Any,
 ) -> dict[str, Any]:
-    tagged = sum(1 for _ in _masked(masked))
-    needed = plan.needed(tagged)
-    there = sum(1 for _ in _ordinary(ordinary)) if needed else 0
-    if needed > there:
+    given = [row.budget for row in _masked(masked)]
+    tagged, needed = len(given), plan.needed(len(given))
+    budgets = {budget for budget in given if budget is not None}
+    # Several budgets are asked for by the prompts, and ordinary prompts ask for none.
+    budget = budgets.pop() if len(budgets) == 1 else None
+    fitting, too_long = _fitting(_ordinary(ordinary), budget, tokenizer) if needed else ([], 0)
+    if needed > len(fitting):
+        beside = f" besides {too_long:,} that think past the budget of {budget:,} tokens" if too_long else ""
         raise InputError(
             f"a share of {plan.share:g} beside {tagged:,} masked samples takes {needed:,} ordinary ones, and there are"
-            f" {there:,}",
+            f" {len(fitting):,}{beside}",
             code="L001",
             help="name more with --ordinary"
-            + f", or take a share of {_enough(tagged, there):g}: --mix, or `length.mix` of a settings file",
+            + f", or take a share of {_enough(tagged, len(fitting)):g}: --mix, or `length.mix` of a settings file",
         )
-    drawn = frozenset(random.Random(plan.seed).sample(range(there), needed))
+    drawn = frozenset(random.Random(plan.seed).sample(fitting, needed))
     chosen = (row for at, row in enumerate(_ordinary(ordinary) if needed else ()) if at in drawn)
     kinds: Counter[str] = Counter()
     hasher = hashlib.blake2b(digest_size=16)
@@ -181,7 +199,9 @@ def _make(
         "inputs": inputs,
         "masked": tagged,
         "ordinary": needed,
-        "of_ordinary": there,
+        "of_ordinary": len(fitting),
+        "budget": budget,
+        "too_long": too_long,
         "kinds": sorted(kind for kind, n in kinds.items() if n),
         "files": {ROWS: hasher.hexdigest()},
     }
@@ -222,6 +242,22 @@ def _ordinary(rows: Iterable[Conversation]) -> Iterator[Conversation]:
                 help="name masked rows before --ordinary; all of them are trained on",
             )
         yield row
+
+
+def _fitting(rows: Iterable[Conversation], budget: int | None, tokenizer: Any) -> tuple[list[int], int]:
+    """The numbers of the rows that do not think past the budget, and how many do."""
+    fitting, read = [], 0
+    for row in rows:
+        if budget is None or _thinking(row, tokenizer) <= budget:
+            fitting.append(read)
+        read += 1
+    return fitting, read - len(fitting)
+
+
+def _thinking(row: Conversation, tokenizer: Any) -> int:
+    """Tokens of thinking of the turn that has most, among those that are trained."""
+    thoughts = (apart(message)[0] for message in row.messages if message.train)
+    return max((len(encode(text.strip(), tokenizer)) for text in thoughts if text), default=0)
 
 
 def _fields(row: Conversation) -> dict[str, Any]:
@@ -291,7 +327,8 @@ def counts(data: PackedSet, mixed: dict[str, Any]) -> dict[str, Any]:
         ]
         found[name] = {what: sum(told[what] for told in kinds) for what in ("samples", "tokens", "trained")}
     left_out = data.manifest["counts"]["dropped"]
-    return found | {"left_out": left_out, "rows": len(data), "context": data.context}
+    drawn = {name: mixed[name] for name in ("of_ordinary", "budget", "too_long")}
+    return found | drawn | {"left_out": left_out, "rows": len(data), "context": data.context}
 
 
 def shares(told: dict[str, Any]) -> str:
@@ -307,6 +344,8 @@ def shares(told: dict[str, Any]) -> str:
         for name in ("masked", "ordinary")
     ]
     left_out = "".join(f"; {n:,} {why} left out" for why, n in told["left_out"].items())
+    if told["too_long"]:
+        left_out += f"; left out of the draw, thinking past {told['budget']:,} tokens: {told['too_long']:,}"
     return f"{' and '.join(parts)} in {told['rows']:,} rows of {told['context']:,} tokens{left_out}"
 
 
@@ -335,10 +374,52 @@ def tune(
     rows = out / "rows"
     told: dict[str, Any] = {}
     if main_process():
-        mix(plan, rows)
+        mix(plan, rows, load_tokenizer(config.model))
         config, told = prepared(config, rows, out)
         tell(shares(told))
     else:
         config = replace(config, data=replace(config.data, paths=(str(rows),)))
     summary = train(config, out)
     return summary and summary | {"mix": told}
+
+
+def control(config: Config, tuned: Path, out: Path) -> dict[str, Any]:
+    """Train on the ordinary rows of a mix alone, as many of them a step, for as many steps: what they do by themselves.
+
+    Args:
+        config: what `tune` was given.
+        tuned: what it made.
+        out: folder of the run; started again on it, it goes on.
+
+    Returns:
+        The summary of the run, with `batch` (rows a step) and `samples` in it.
+
+    Raises:
+        InputError: the mix has no ordinary rows (L001); and as `trainer.train.train`.
+        StorageError: the disk refused (R021).
+    """
+    from trainer.metrics import preparing
+    from trainer.train import train
+
+    rows = out / "rows.jsonl"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with (tuned / "rows" / ROWS).open("rb") as mixed, arriving(rows) as stream:
+            stream.writelines(line for line in mixed if "mask" not in json.loads(line))
+    except OSError as error:
+        raise refused(out, error) from error
+    if not rows.stat().st_size:
+        raise InputError(
+            "a control trains on the ordinary samples of the mix, and it has none",
+            code="L001",
+            help="name some with --ordinary or `length.ordinary`, or leave the control out",
+        )
+    config = replace(config, data=replace(config.data, paths=(str(rows),)))
+    with preparing() as progress:
+        data = prepare(config, out / PACKED, progress=progress)
+    steps = (stored(tuned / "summary.json") or {})["steps"]
+    share = len(data) / len(PackedSet(tuned / PACKED))
+    batch = max(1, round(config.train.rows * share))
+    micro = min(config.train.micro_rows, batch)
+    config = replace(config, train=replace(config.train, steps=steps, rows=batch, micro_rows=micro))
+    return train(config, out) | {"batch": batch, "samples": data.manifest["counts"]["samples"]}

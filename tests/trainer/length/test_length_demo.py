@@ -288,7 +288,9 @@ def test_the_control_sees_the_ordinary_rows_of_the_arm_and_nothing_else(whole: W
     at = whole.out / "seed-0"
     mixed = (at / "tag-20" / "tuned" / "rows" / "data" / "train-00000-of-00001.jsonl").read_text()
     rows = [json.loads(line) for line in mixed.splitlines()]
-    alone = [json.loads(line) for line in (at / "control-20" / "rows.jsonl").read_text().splitlines()]
+    alone = [
+        json.loads(line) for line in (at / "control-20" / "tuned" / "rows.jsonl").read_text().splitlines()
+    ]
     assert alone == [row for row in rows if "mask" not in row]
     assert 0 < len(alone) < len(rows)
     steps = [

@@ -43,7 +43,7 @@ from trainer.turn import Turn, in_pieces
 
 LLAMA = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
 TEMPLATES = sorted(SHIPPED)
-STRATEGIES = ["tag", "answer", "standard", "window:1", "truncated"]
+STRATEGIES = ["tag", "answer", "standard", "window:0", "window:1", "truncated"]
 SPELT = "chatml without the tag as a token"
 
 
@@ -231,6 +231,7 @@ def test_a_tag_of_several_tokens_is_trained_whole() -> None:
         ("answer", "</think>\n\nFour.<|im_end|>"),
         ("standard", "<think>\nso, yes\n</think>\n\nFour.<|im_end|>"),
         ("truncated", "<think>\nso, yes"),
+        ("window:0", "\n</think>|<|im_end|>"),
         ("window:2", "es\n</think>|<|im_end|>"),
         ("window:7", "so, yes\n</think>|<|im_end|>"),
     ],
@@ -267,9 +268,7 @@ def test_a_mask_that_trains_another_token_is_found_out(monkeypatch: pytest.Monke
     assert "row-7" in error.value.message
 
 
-@pytest.mark.parametrize(
-    "name", ["", "tags", "tag:2", "window", "window:0", "window:-1", "window:x", "window:²"]
-)
+@pytest.mark.parametrize("name", ["", "tags", "tag:2", "window", "window:-1", "window:x", "window:²"])
 def test_a_strategy_that_there_is_not_is_refused(name: str) -> None:
     with pytest.raises(InputError) as error:
         strategy(name)
@@ -511,6 +510,7 @@ def test_a_masked_folder_is_packed_and_trains_what_it_promises(traces: Path, tmp
     summary = write_masked(traces, "tag", out, renderer("qwen3"), progress=lambda *n: told.append(n))
     assert (summary["samples"], summary["trained"]) == (3, {"in_all": 6, "least": 2, "most": 2})
     assert summary["thinking_tokens"] == sum(len(each.thinking) for each in TRACES[:3])
+    assert summary["untaught"] == "\n"
     assert told[-1] == (3, 3)
     ids = [each.id for each in Conversations([str(out)], ["final"])]
     assert ids == ["t0", "t1", "t2"]
@@ -620,6 +620,7 @@ def test_the_command_shows_what_the_loss_sees(traces: Path, tmp_path: Path, caps
     summary = run(*model)
     assert "3: 1 cut inside the answer, 1 at 4 tokens, 1 at 11 tokens" in summary
     assert "2 tokens a sample (tag), 6 in all" in summary
+    assert r"the template writes '\n' before </think>, and `tag` does not teach" in summary
     shown = run(*model, "--show", 0)
     assert "‹<think>›\n2 and 2, so\n⟦‹</think>›⟧\n\nFour.⟦‹<|im_end|>›⟧" in shown
     row = json.loads(run(*model, "--show", 1, "--json"))

@@ -29,7 +29,7 @@ from trainer.length.settings import TABLES, Settings, load
 from trainer.length.trace import read_traces
 
 SERVER = Path(__file__).with_name("policy_server.py")
-STAGES = ("before", "forced", "sampled", "masked", "tuned", "after", "report")
+STAGES = ("before", "forced", "sampled", "masked", "tuned", "control", "after", "after-control", "report")
 BUDGET = 24
 PAGE = (Path(__file__).parents[3] / "docs" / "length.md").read_text(encoding="utf-8")
 
@@ -75,7 +75,7 @@ def lessons(path: Path) -> str:
 
 def settings(folder: Path, url: str, *, tuned: str = "", **length: object) -> Path:
     """A file of settings: six problems of which four are cut, five that are measured."""
-    told = {"budgets": [BUDGET], "context": 256, "answer_tokens": 32, **length}
+    told = {"budgets": [BUDGET], "context": 256, "answer_tokens": 32, "control": True, **length}
     if "ordinary" not in told:
         told["ordinary"] = [lessons(folder / "lessons.jsonl")]
     file = folder / "length.toml"
@@ -135,7 +135,7 @@ def files(out: Path) -> dict[str, str]:
 def test_every_stage_leaves_its_folder_and_the_report_has_all_arms(whole: Path) -> None:
     assert [name for name in STAGES if (whole / name / STAGE).is_file()] == list(STAGES)
     report = json.loads((whole / "report" / "report.json").read_text())
-    assert report["arms"] == ["before", f"forced {BUDGET}", "after"]
+    assert report["arms"] == ["before", f"forced {BUDGET}", "control", "after"]
     before, forced = read_traces(whole / "before"), read_traces(whole / "forced")
     assert sorted(t.thinking_tokens for t in before) == [7, 21, 30, 90, 150]
     assert sorted(t.thinking_tokens for t in forced) == [7, 21, BUDGET, BUDGET, BUDGET]
@@ -147,6 +147,28 @@ def test_every_stage_leaves_its_folder_and_the_report_has_all_arms(whole: Path) 
     # Four of six problems were thought about for longer than the budget; a tag and an end of each are trained.
     assert told["masked"] == {"samples": 4, "tokens": told["masked"]["tokens"], "trained": 8}
     assert told["ordinary"]["samples"] == 4
+
+
+def test_the_control_trains_the_ordinary_rows_alone_as_many_a_step_for_as_many_steps(whole: Path) -> None:
+    mixed = (whole / "tuned" / "rows" / "data" / "train-00000-of-00001.jsonl").read_text().splitlines()
+    alone = (whole / "control" / "rows.jsonl").read_text().splitlines()
+    assert alone == [line for line in mixed if "mask" not in json.loads(line)]
+    assert len(alone) == 4
+    both, told = (
+        json.loads((whole / name / "packed" / "manifest.json").read_text())["counts"]["samples"]
+        for name in ("tuned", "control")
+    )
+    assert (both, told) == (8, 4)
+    steps = [
+        json.loads((whole / name / "summary.json").read_text())["steps"] for name in ("tuned", "control")
+    ]
+    assert steps == [6, 6]
+    result = json.loads((whole / "control" / STAGE).read_text())["result"]
+    # Two rows a step, packed: half of the samples fill less than half of the rows.
+    assert (result["batch"], result["samples"]) == (1, 4)
+    control, tuned = read_traces(whole / "after-control"), read_traces(whole / "after")
+    assert {t.problem for t in control} == {t.problem for t in tuned}
+    assert not {t.id for t in control} & {t.id for t in tuned}
 
 
 def test_two_processes_tune_to_the_weights_of_one_and_one_speaks(
@@ -174,6 +196,7 @@ def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_files(
         "sampled": lambda: (out / "sampled" / "journal").exists(),
         "masked": lambda: (out / "masked" / "manifest.json").exists(),
         "tuned": lambda: any((out / "tuned" / "checkpoints").glob("step-*[0-9]")),
+        "control": lambda: any((out / "control" / "checkpoints").glob("step-*[0-9]")),
         "after": lambda: (out / "after" / "journal").exists(),
         "report": lambda: (out / "report").exists(),
     }
@@ -199,7 +222,12 @@ def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_files(
 
 def test_several_budgets_are_asked_for_in_training_and_afterwards(nursery: Nursery, tmp_path: Path) -> None:
     with served(tmp_path) as url:
-        told: dict[str, Any] = {"ask": "reasoning budget: {budget}", "samples": 2, "finished": True}
+        told: dict[str, Any] = {
+            "ask": "reasoning budget: {budget}",
+            "samples": 2,
+            "finished": True,
+            "control": False,
+        }
         file = settings(tmp_path, url, budgets=[12, BUDGET], **told)
         code, said = nursery.run("length", "run", file, "-o", tmp_path / "out", "--json")
     assert code == 0, said
@@ -333,23 +361,47 @@ def again(told: Settings, out: Path) -> dict[str, Any]:
 
 def test_a_tuned_model_that_is_served_elsewhere_is_waited_for(nursery: Nursery, tmp_path: Path) -> None:
     """The command stops when it is to be served, says so, and goes on once it is: here by `dataforge serve`."""
-    table = 'gguf = "f16"\n[tuned]\nmodel = "tuned"\nbase_url = "{}"\n'
+    names = ("tuned", "control")
+
+    def tables(*urls: str) -> str:
+        said = (f'[{n}]\nmodel = "{n}"\nbase_url = "{u}"\n' for n, u in zip(names, urls, strict=True))
+        return 'gguf = "f16"\n' + "".join(said)
+
     with served(tmp_path) as url:
-        closed = settings(tmp_path, url, tuned=table.format("http://127.0.0.1:1/v1"), forced=False)
+        nowhere = tables("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1")
+        closed = settings(tmp_path, url, tuned=nowhere, forced=False)
         code, said = nursery.run("length", "run", closed, "--out", tmp_path / "out")
         assert code == 3, said
         assert "`tuned` is to be served now: http://127.0.0.1:1/v1 does not answer" in said
         assert f"serve the weights in {tmp_path / 'out' / 'tuned' / 'model'}" in said
         assert not (tmp_path / "out" / "after").exists()
-        server = nursery.start("serve", tmp_path / "out" / "tuned", "--port", "0", "--json")
-        until(lambda: (server.log.exists() and "}" in server.log.read_text()) or not server.running())
-        address = json.loads(server.log.read_text())["base_url"]
-        opened = settings(tmp_path, url, tuned=table.format(address), forced=False)
+        servers = [nursery.start("serve", tmp_path / "out" / name, "--port", "0", "--json") for name in names]
+        for server in servers:
+            until(
+                lambda server=server: (
+                    (server.log.exists() and "}" in server.log.read_text()) or not server.running()
+                )
+            )
+        addresses = [json.loads(server.log.read_text())["base_url"] for server in servers]
+        half = settings(tmp_path, url, tuned=tables(addresses[0], "http://127.0.0.1:2/v1"), forced=False)
+        code, said = nursery.run("length", "run", half, "--out", tmp_path / "out")
+        assert code == 3, said
+        assert "the control model `control` is to be served now: http://127.0.0.1:2/v1" in said
+        opened = settings(tmp_path, url, tuned=tables(*addresses), forced=False)
         code, said = nursery.run("length", "run", opened, "--out", tmp_path / "out", "--json")
-        server.kill(signal.SIGTERM)
-        server.wait()
+        for server in servers:
+            server.kill(signal.SIGTERM)
+            server.wait()
     assert code == 0, said
-    assert json.loads(said[said.index("{\n") :])["arms"] == ["before", "after"]
+    assert json.loads(said[said.index("{\n") :])["arms"] == ["before", "control", "after"]
+
+
+def test_a_control_that_is_served_and_not_wished_for_is_refused(tmp_path: Path) -> None:
+    table = '[control]\nmodel = "c"\nbase_url = "http://127.0.0.1:9/v1"\n'
+    file = settings(tmp_path, "http://127.0.0.1:9/v1", tuned=table, control=False)
+    with pytest.raises(InputError, match=r"`length\.control` is not set") as refused:
+        load(file)
+    assert refused.value.code == "L001"
 
 
 def test_a_stage_is_done_once(tmp_path: Path) -> None:
@@ -396,7 +448,7 @@ def test_a_stage_is_done_once(tmp_path: Path) -> None:
         (
             "[checkpoint]",
             "[tuned]\ntemperature = 1.0\n[checkpoint]",
-            "does not say where the tuned model answers",
+            "does not say where the model answers",
         ),
         ("context = 256", "context = 4096", "a model in this process has 3,072"),
         ('base_url = "http', 'base_url = "ftp', "`policy.base_url.0`: an address starts with"),
@@ -408,6 +460,12 @@ def test_a_stage_is_done_once(tmp_path: Path) -> None:
             '[tuned]\nmodel = "scripted"\nbase_url = "http://127.0.0.1:9/v1"\n[checkpoint]',
             "are one model at one address",
         ),
+        (
+            "[checkpoint]",
+            '[tuned]\nmodel = "tuned"\nbase_url = "http://127.0.0.1:9/v1"\n[checkpoint]',
+            r"of \[tuned\] and \[control\] only one is there",
+        ),
+        ("[train]", "mix = 0.0\n[train]", "trains the ordinary samples alone, and `length.mix` is 0"),
     ],
 )
 def test_settings_that_are_wrong_or_at_odds_are_refused(
@@ -447,7 +505,7 @@ def test_settings_have_what_follows_from_them(tmp_path: Path) -> None:
     assert told.training.checkpoint.gguf == "f16"
     assert told.output == 204
     table = '[tuned]\nmodel = "other"\nbase_url = "http://127.0.0.1:9/v1"\nconcurrency = 1\n[data]\ncontext = 300\n'
-    told = load(settings(tmp_path, "http://127.0.0.1:9/v1", tuned=table))
+    told = load(settings(tmp_path, "http://127.0.0.1:9/v1", tuned=table, control=False))
     assert told.tuned is not None
     assert (told.tuned.temperature, told.tuned.concurrency) == (0.6, 1)
     assert told.training.checkpoint.gguf == "none"
