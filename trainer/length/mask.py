@@ -162,15 +162,17 @@ def _write(
 ) -> dict[str, Any]:
     """Write the rows, and render each of them while it passes."""
     budgets: Counter[int | None] = Counter()
-    thinking = 0
+    thinking, untaught = 0, ""
 
     def passing(writer: pq.ParquetWriter) -> Iterator[Conversation]:
-        nonlocal thinking
+        nonlocal thinking, untaught
         waiting: list[dict[str, Any]] = []
         for trace in each_trace(traces):
             if not trace.trainable:
                 continue
             row = _row(trace, strategy)
+            if not budgets:
+                untaught = _untaught(trace, strategy, renderer)
             budgets[row["budget"]] += 1
             thinking += trace.thinking_tokens
             waiting.append(row)
@@ -194,7 +196,7 @@ def _write(
             progress(done, rows)
     return {
         "strategy": strategy,
-        "untaught": _untaught(strategy, renderer),
+        "untaught": untaught,
         "samples": len(lengths),
         "budgets": [
             {"budget": budget, "samples": n}
@@ -208,14 +210,14 @@ def _write(
     }
 
 
-def _untaught(strategy: str, renderer: Renderer) -> str:
+def _untaught(trace: Trace, strategy: str, renderer: Renderer) -> str:
     """What the template writes between thinking and tag, where the strategy trains the tag and not this: the model is never
     taught to write it, and without it the tag may never come.
     """
-    asked = Message(role="user", content="?")
-    turn = in_pieces(renderer, [asked], renderer.ids("x"), "x")
-    what, _ = parsed(strategy)
-    return renderer.text(turn.before_tag) if what in ("tag", "answer") else ""
+    if parsed(strategy)[0] not in ("tag", "answer"):
+        return ""
+    turn = in_pieces(renderer, trace.messages, renderer.ids(trace.thinking), trace.answer, row=trace.id)
+    return renderer.text(turn.before_tag)
 
 
 def _wide(renderer: Renderer) -> Renderer:
