@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def holds(kills: list[Kill], server: StormServer, concurrency: int) -> None:
     """What was acknowledged stays so and is not asked for again; a crash costs no more than what was in flight."""
     arrivals = server.arrivals()
     earlier: set[str] = set()
-    for kill, after in zip(kills, [*kills[1:], Kill(len(arrivals), set())], strict=True):
+    for kill, after in pairwise([*kills, Kill(len(arrivals), set())]):
         assert earlier <= kill.acknowledged, "an acknowledged call is gone"
         earlier = kill.acknowledged
         assert built_on(arrivals[: kill.seen]) <= kill.acknowledged, "built on before it was on disk"
