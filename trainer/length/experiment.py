@@ -398,7 +398,7 @@ class _Control:
 
     def __call__(self, design: Design, out: Path, folder: Path) -> dict[str, Any]:
         config = _config(design, out, folder.parent / "stage-1" / "model", self.seed)
-        summary = control(config, out / self.of / "tuned", folder / "tuned")
+        summary = control(config, out / self.of / "tuned", design.tune_steps, folder / "tuned")
         found = _examined(out, folder / "tuned", design, self.seed, folder / TEST)
         return found | _told(summary) | {name: summary[name] for name in ("batch", "samples")}
 

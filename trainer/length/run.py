@@ -240,7 +240,7 @@ def _tuned(stages: _Stages, settings: Settings) -> None:
 
 def _control(stages: _Stages, settings: Settings) -> None:
     def work(out: Path) -> dict[str, Any]:
-        summary = control(settings.training, stages.out / "tuned", out)
+        summary = control(settings.training, stages.out / "tuned", stages.found["tuned"]["steps"], out)
         told = ("steps", "batch", "samples", "first_loss", "last_loss", "trained_tokens", "config_digest")
         return {name: summary[name] for name in told}
 

@@ -383,12 +383,13 @@ def tune(
     return summary and summary | {"mix": told}
 
 
-def control(config: Config, tuned: Path, out: Path) -> dict[str, Any]:
+def control(config: Config, tuned: Path, steps: int, out: Path) -> dict[str, Any]:
     """Train on the ordinary rows of a mix alone, as many of them a step, for as many steps: what they do by themselves.
 
     Args:
         config: what `tune` was given.
-        tuned: what it made.
+        tuned: the folder that it made.
+        steps: that it took.
         out: folder of the run; started again on it, it goes on.
 
     Returns:
@@ -417,7 +418,6 @@ def control(config: Config, tuned: Path, out: Path) -> dict[str, Any]:
     config = replace(config, data=replace(config.data, paths=(str(rows),)))
     with preparing() as progress:
         data = prepare(config, out / PACKED, progress=progress)
-    steps = (stored(tuned / "summary.json") or {})["steps"]
     share = len(data) / len(PackedSet(tuned / PACKED))
     batch = max(1, round(config.train.rows * share))
     micro = min(config.train.micro_rows, batch)
