@@ -91,9 +91,9 @@ def _show_summary(summary: dict[str, Any], out: Path) -> None:
     }
     for name, said in facts.items():
         say(f"{name:<14}{said}")
-    if summary["untaught"]:
+    if untaught := summary.get("untaught"):
         say(
-            f"\nnote: the template writes {summary['untaught']!r} before </think>, and `{summary['strategy']}` does not teach the"
+            f"\nnote: the template writes {untaught!r} before </think>, and `{summary['strategy']}` does not teach the"
             " model to write it there; `window:0` does"
         )
     say(f"\ntrain on it:  dataforge length tune {shlex.quote(str(out))}")

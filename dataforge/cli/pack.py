@@ -98,10 +98,11 @@ def _make(config: Config, out: Path, *, quiet: bool) -> PackedSet:
     from trainer.show import write_page
 
     try:
-        with sigterm_as_ctrl_c(), reading(quiet) as progress:
-            data = prepare(config, out, progress=progress)
-        if not (out / "report.html").exists():
-            write_page(data)
+        with sigterm_as_ctrl_c():
+            with reading(quiet) as progress:
+                data = prepare(config, out, progress=progress)
+            if not (out / "report.html").exists():
+                write_page(data)
     except KeyboardInterrupt:
         command = shlex.join(["dataforge", *sys.argv[1:]])
         raise Interrupted(f"stopped; what was sealed is in {out}", help=f"to go on: {command}") from None

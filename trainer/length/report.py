@@ -145,13 +145,21 @@ def analyse(
 
 
 def _dials(arms: Arms) -> dict[str, Any]:
-    """The dial of each arm that was asked for budgets. Arms that were each asked for another one are steps of one dial."""
+    """The dial of each arm that was asked for budgets. Arms that were each asked for another one are steps of one dial: those
+    that are called alike but for their budgets, else all of them.
+    """
     found = {name: each for name, traces in arms.items() if (each := dial(traces))}
     steps = {name: each["steps"][0]["asked"] for name, each in found.items() if len(each["steps"]) == 1}
-    if len(steps) < 2 or len(set(steps.values())) < len(steps):
-        return found
-    together = dial(trace for name in steps for trace in arms[name])
-    return {name: each for name, each in found.items() if name not in steps} | {" + ".join(steps): together}
+    alike: dict[str, list[str]] = {}
+    for name, asked in steps.items():
+        alike.setdefault(name.removesuffix(f" {asked:,}"), []).append(name)
+    for names in alike.values() if any(len(names) > 1 for names in alike.values()) else [list(steps)]:
+        if len(names) > 1 and len({steps[name] for name in names}) == len(names):
+            together = dial(trace for name in names for trace in arms[name])
+            found = {name: each for name, each in found.items() if name not in names}
+            if together:
+                found[" + ".join(names)] = together
+    return found
 
 
 def definitions(context: int, output: int) -> dict[str, str]:

@@ -226,15 +226,16 @@ def test_several_budgets_are_asked_for_in_training_and_afterwards(nursery: Nurse
             "ask": "reasoning budget: {budget}",
             "samples": 2,
             "finished": True,
-            "control": False,
         }
         file = settings(tmp_path, url, budgets=[12, BUDGET], **told)
         code, said = nursery.run("length", "run", file, "-o", tmp_path / "out", "--json")
     assert code == 0, said
     report = json.loads(said[said.index("{\n") :])
-    assert report["arms"] == ["before", "forced 12", "forced 24", "after 12", "after 24"]
-    (dial,) = report["dial"].values()
-    assert [step["asked"] for step in dial["steps"]] == [12, BUDGET]
+    trained = ["control 12", "control 24", "after 12", "after 24"]
+    assert report["arms"] == ["before", "forced 12", "forced 24", *trained]
+    assert list(report["dial"]) == ["control 12 + control 24", "after 12 + after 24"]
+    for dial in report["dial"].values():
+        assert [step["asked"] for step in dial["steps"]] == [12, BUDGET]
     rows = list(Conversations([str(tmp_path / "out" / "tuned" / "rows")], ("final",)))
     masked = [row for row in rows if row.mask]
     assert len({row.id for row in rows}) == len(rows) == 2 * len(masked)
