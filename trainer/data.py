@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import copy
 import errno
-import hashlib
 import itertools
 import json
 import shutil
@@ -51,6 +50,7 @@ from trainer.packed import (
     file_hash,
     part_path,
     stored,
+    text_hash,
 )
 from trainer.pretrained import load_tokenizer
 from trainer.rendering import CHUNK, Rendered, rendered
@@ -107,8 +107,8 @@ def _inputs(data: DataConfig, renderer: Any, files: Sequence[tuple[str, str]]) -
     return {
         "format": FORMAT,
         "files": [{"name": name, "hash": digest} for name, digest in files],
-        "tokenizer": _digest(tokenizer.backend_tokenizer.to_str(), special, str(tokenizer.chat_template)),
-        "template": {"name": renderer.template_name, "hash": _digest(renderer.template)},
+        "tokenizer": text_hash(tokenizer.backend_tokenizer.to_str(), special, str(tokenizer.chat_template)),
+        "template": {"name": renderer.template_name, "hash": text_hash(renderer.template)},
         "kinds": sorted(data.kinds),
         "history": data.history,
         **{name: getattr(data, name) for name in (*_POLICIES, *_PACKING)},
@@ -118,7 +118,7 @@ def _inputs(data: DataConfig, renderer: Any, files: Sequence[tuple[str, str]]) -
 def _base(inputs: Mapping[str, Any]) -> str:
     """Hash of the inputs on which tokens depend whatever the policies did."""
     rest = {name: value for name, value in inputs.items() if name not in (*_POLICIES, *_PACKING)}
-    return _digest(json.dumps(rest, sort_keys=True))
+    return text_hash(json.dumps(rest, sort_keys=True))
 
 
 def _resume(out: Path, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -300,7 +300,7 @@ def _finish(out: Path, inputs: Mapping[str, Any], data: DataConfig) -> None:
         out / MANIFEST,
         {
             "packed": FORMAT,
-            "digest": _digest(*contents, str(data.context)),
+            "digest": text_hash(*contents, str(data.context)),
             "inputs": inputs,
             "rows_read": rows,
             "counts": {**counts, "dropped": dict(reasons), "changes": dict(changes)},
@@ -372,7 +372,3 @@ def _write_arrow(path: Path, columns: Mapping[str, pa.Array], meta: Mapping[str,
     schema = batch.schema.with_metadata({META: json.dumps(meta or {}, ensure_ascii=False)})
     with arriving(path) as stream, pa.ipc.new_file(stream, schema) as writer:
         writer.write_batch(batch.replace_schema_metadata(schema.metadata))
-
-
-def _digest(*texts: str) -> str:
-    return hashlib.blake2b("\0".join(texts).encode(), digest_size=16).hexdigest()

@@ -271,6 +271,10 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def text_hash(*texts: str) -> str:
+    return hashlib.blake2b("\0".join(texts).encode(), digest_size=16).hexdigest()
+
+
 def damaged(path: Path, why: str) -> InputError:
     return InputError(
         f"{path} is damaged: {why}",

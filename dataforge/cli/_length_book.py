@@ -10,7 +10,6 @@ more than the calls in flight are made again, and the files are those of a run t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from dataforge.models import connect
 from dataforge.project import ModelTable
 from dataforge.run.journal import CallRecord, Journal
 from dataforge.run.stop import Stop
+from trainer.packed import text_hash
 
 if TYPE_CHECKING:
     from dataforge.models.client import ChatReply, ModelSpec
@@ -149,8 +149,8 @@ def _about(spec: ModelSpec, renderer: Renderer, rounds: Sequence[Round]) -> dict
         "policy": spec.weights,
         "sampling": spec.sampling.listed(),
         "options": _of_backend(spec),
-        "tokenizer": _digest(renderer.tokenizer.backend_tokenizer.to_str()),
-        "template": _digest(renderer.template),
+        "tokenizer": text_hash(renderer.tokenizer.backend_tokenizer.to_str()),
+        "template": text_hash(renderer.template),
         **{name: each[0] if len(rounds) == 1 else each for name, each in told.items()},
     }
     return {"model": spec.model, "template": renderer.template_name, "settings": settings}
@@ -165,11 +165,7 @@ def _of_prompts(prompts: Sequence[Prompt]) -> str:
     lines = [
         [p.benchmark, p.problem, [m.model_dump() for m in p.messages], p.expected, p.asked] for p in prompts
     ]
-    return _digest(json.dumps(lines))
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return text_hash(json.dumps(lines))
 
 
 def _whole(out: Path, about: dict[str, Any]) -> dict[str, Any] | None:

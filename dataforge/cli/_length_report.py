@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -51,7 +52,6 @@ def report(
     """
     from dataforge.errors import InputError
     from trainer.length.report import write_report
-    from trainer.length.sheet import headlines
     from trainer.length.trace import read_traces
 
     if names and len(names) != len(folders):
@@ -84,6 +84,17 @@ def report(
         only_common=only_common,
         seed=seed,
     )
+    show_report(document, out, as_json=as_json)
+
+
+def show_report(document: dict[str, Any], out: Path, *, as_json: bool) -> None:
+    """Print what a report says in short, or all of it as JSON.
+
+    Args:
+        out: the folder that it was written to.
+    """
+    from trainer.length.sheet import headlines
+
     if as_json:
         print_json(document)
         return

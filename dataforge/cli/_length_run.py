@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from dataforge.cli._terminal import print_json, say, sigterm_as_ctrl_c
+from dataforge.cli._length_report import show_report
+from dataforge.cli._terminal import say, sigterm_as_ctrl_c
 
 if TYPE_CHECKING:
     from dataforge.models.client import ModelSpec
@@ -37,7 +38,6 @@ def run(
     from dataforge.errors import InputError, Interrupted
     from trainer.length.run import run as all_stages
     from trainer.length.settings import load
-    from trainer.length.sheet import headlines
 
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise InputError(
@@ -54,14 +54,7 @@ def run(
             report = all_stages(told, out, Models(quiet=as_json), tell=lambda line: say(line, err=True))
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; what was done is in {out}", help=f"to go on: {command}") from None
-    if as_json:
-        print_json(report)
-        return
-    for line in headlines(report):
-        say(line)
-    for note in report["notes"]:
-        say(f"note: {note}")
-    say(f"written to {out / 'report' / 'report.html'}")
+    show_report(report, out / "report", as_json=as_json)
 
 
 class Models:

@@ -55,6 +55,16 @@ def dataforge(*arguments: str | Path, cwd: Path, **env: str) -> Done:
     return Done(done.returncode, out, err)
 
 
+def printed(*arguments: str | Path, cwd: Path) -> dict[str, Any]:
+    """What a command that must succeed prints as JSON. Training takes its time on a busy machine."""
+    done = subprocess.run(
+        command(*arguments), cwd=cwd, env=environment(OMP_NUM_THREADS="1"), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
 def project(folder: Path) -> Path:
     """A starter project whose models are recordings; `--models models.toml` binds them. Returns its folder."""
     assert dataforge("init", folder, cwd=folder.parent).code == 0

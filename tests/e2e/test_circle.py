@@ -14,7 +14,7 @@ import pytest
 from dataforge.corpus.read import read_manifest, read_rows
 from dataforge.models import embedded_generator
 from dataforge.models.weights import gguf_file, identity
-from tests.cli.commands import command, environment
+from tests.cli.commands import command, environment, printed
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.embedded
@@ -65,19 +65,11 @@ def ask(url: str, model: str, question: str) -> str:
         return str(json.load(reply)["choices"][0]["message"]["content"])
 
 
-def run(*arguments: str | Path, cwd: Path) -> dict[str, Any]:
-    """What a command that must succeed prints as JSON. Training takes its time on a busy machine."""
-    done = subprocess.run(
-        command(*arguments), cwd=cwd, env=environment(OMP_NUM_THREADS="1"), capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
-
-
 def train(preset: str, chats: Path, out: Path, *sets: str) -> dict[str, Any]:
     chosen = [argument for value in sets for argument in ("--set", value)]
-    return run("train", "--preset", preset, "--data", chats, "--out", out, "--json", *chosen, cwd=out.parent)
+    return printed(
+        "train", "--preset", preset, "--data", chats, "--out", out, "--json", *chosen, cwd=out.parent
+    )
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +89,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_trained_model_generates_the_next_corpus(project: Path, tmp_path: Path) -> None:
     # From another folder: the path of the model starts from the project file.
-    run(
+    printed(
         "run", project / "circle.forge", "--seeds", project / "seeds.jsonl", "--out", tmp_path / "next", "--json",
         cwd=tmp_path,
     )  # fmt: skip

@@ -13,12 +13,11 @@ import subprocess
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 from dataforge.corpus.read import read_rows
-from tests.cli.commands import GRAPHS, command, dataforge, environment
+from tests.cli.commands import GRAPHS, command, dataforge, printed
 
 DAYS, MONTHS = list(calendar.day_name), list(calendar.month_name)[1:]
 
@@ -71,28 +70,18 @@ def test_rows_think_step_by_step_to_the_right_answer(tmp_path: Path) -> None:
     assert sum(passes) / len(passes) > 2
 
 
-def run(*arguments: str | Path, cwd: Path) -> dict[str, Any]:
-    """What a command that must succeed prints as JSON, however long it takes."""
-    done = subprocess.run(
-        command(*arguments), cwd=cwd, env=environment(OMP_NUM_THREADS="1"), capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
-
-
 @pytest.mark.embedded
 @pytest.mark.slow
 def test_the_embedded_model_learns_to_think_and_is_measured_cut_and_tuned(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     out = tmp_path / "out"
-    run("run", GRAPHS / "thinking.forge", "--rows", "2", "--out", "out/lessons", "--json", cwd=tmp_path)
+    printed("run", GRAPHS / "thinking.forge", "--rows", "2", "--out", "out/lessons", "--json", cwd=tmp_path)
     for part, count in (("practice", 6), ("exam", 4)):
         done = subprocess.run(
             [*command()[:1], str(GRAPHS / "thinking.py"), part, str(count)], capture_output=True, check=True
         )
         (out / f"{part}.jsonl").write_bytes(done.stdout)
-    run(
+    printed(
         "train", "--preset", "smollm2-135m", "--data", "out/lessons", "--out", "out/stage1", "--json",
         "--set", "data.context=192", "--set", "train.steps=10", "--set", "optimizer.lr=5e-4",
         "--set", "checkpoint.every=0", "--set", "train.threads=1", cwd=tmp_path,
@@ -106,7 +95,7 @@ def test_the_embedded_model_learns_to_think_and_is_measured_cut_and_tuned(tmp_pa
         assert old in settings
         settings = settings.replace(old, new, 1)
     (tmp_path / "length.toml").write_text(settings)
-    report = run("length", "run", "length.toml", "--out", "out/length", "--json", cwd=tmp_path)
+    report = printed("length", "run", "length.toml", "--out", "out/length", "--json", cwd=tmp_path)
     assert report["arms"] == ["before", "forced 24", "control", "after"]
     stages = {
         name: json.loads((out / "length" / name / "stage.json").read_text())["result"]

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import json
 from collections import Counter
@@ -31,7 +30,7 @@ from trainer.disk import arriving, held, write_json
 from trainer.length.strategies import strategy as parsed
 from trainer.length.trace import MESSAGE, Trace, as_column, each_trace, read_manifest
 from trainer.masks import Renderer
-from trainer.packed import file_hash
+from trainer.packed import file_hash, text_hash
 from trainer.rendering import rendered
 from trainer.samples import Conversation, Notes
 from trainer.show import Document, document
@@ -96,8 +95,8 @@ def write_masked(
     inputs = {
         "traces": file_hash(traces / MANIFEST),
         "strategy": strategy,
-        "tokenizer": _digest(renderer.tokenizer.backend_tokenizer.to_str()),
-        "template": _digest(renderer.template),
+        "tokenizer": text_hash(renderer.tokenizer.backend_tokenizer.to_str()),
+        "template": text_hash(renderer.template),
         "history": renderer.data.history,
     }
     with _alone(out, inputs) as found:
@@ -285,7 +284,3 @@ def _manifest(out: Path) -> dict[str, Any] | None:
 
 def _taken(out: Path, what: str) -> InputError:
     return InputError(f"{out} {what}", code="L007", help="give a new folder; nothing was changed")
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

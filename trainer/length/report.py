@@ -153,12 +153,12 @@ def _dials(arms: Arms) -> dict[str, Any]:
     alike: dict[str, list[str]] = {}
     for name, asked in steps.items():
         alike.setdefault(name.removesuffix(f" {asked:,}"), []).append(name)
-    for names in alike.values() if any(len(names) > 1 for names in alike.values()) else [list(steps)]:
-        if len(names) > 1 and len({steps[name] for name in names}) == len(names):
-            together = dial(trace for name in names for trace in arms[name])
-            found = {name: each for name, each in found.items() if name not in names}
-            if together:
-                found[" + ".join(names)] = together
+    for names in [names for names in alike.values() if len(names) > 1] or [list(steps)]:
+        together = dial(trace for name in names for trace in arms[name])
+        if together and len({steps[name] for name in names}) == len(names) > 1:
+            for name in names:
+                del found[name]
+            found[" + ".join(names)] = together
     return found
 
 

@@ -19,7 +19,6 @@ journal, training by its checkpoints. So a process that is killed at any moment 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ from trainer.length.settings import SAMPLING, Settings
 from trainer.length.trace import MANIFEST, Trace, read_manifest, read_traces
 from trainer.length.tune import Mix, control, tune
 from trainer.masks import Renderer
-from trainer.packed import file_hash, stored
+from trainer.packed import file_hash, stored, text_hash
 from trainer.pretrained import load_tokenizer
 
 STAGE, REPORT = "stage.json", "report.json"
@@ -316,7 +315,7 @@ class _Sampling:
             "length.context": plans[0].context,
             f"length.{samples}": plans[0].samples,
             "length.answer_tokens": plans[0].answer_tokens,
-            "the text of problems": hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).hexdigest(),
+            "the text of problems": text_hash(json.dumps(texts)),
         }
 
 

@@ -14,7 +14,6 @@ Whatever the policy writes, it writes behind the very tokens that training will 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -26,6 +25,7 @@ from trainer.length.policy import Draft, Policy
 from trainer.length.prompts import Prompt, score
 from trainer.length.trace import Case, Trace, Unfit, cut, encode
 from trainer.masks import Renderer
+from trainer.packed import text_hash
 from trainer.turn import CLOSE, OPEN, Turn, in_pieces
 
 _AHEAD = 8
@@ -305,7 +305,7 @@ class _Rollouts:
             self._plan.budget,
             prompt.asked,
         )
-        return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+        return text_hash(repr(parts))
 
 
 def _outcome(draft: Draft, length: int, budget: int | None) -> tuple[Case, Unfit | None]:

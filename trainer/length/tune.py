@@ -32,7 +32,7 @@ from trainer.data import prepare
 from trainer.disk import arriving, discard, held, refused, write_json
 from trainer.length.trace import encode
 from trainer.masks import Renderer
-from trainer.packed import PackedSet, stored
+from trainer.packed import PackedSet, stored, text_hash
 from trainer.pretrained import load_tokenizer
 from trainer.samples import Conversation, Notes
 
@@ -102,9 +102,7 @@ def mix(plan: Mix, out: Path, tokenizer: Any) -> dict[str, Any]:
         "share": plan.share,
         "kinds": sorted(plan.kinds),
         "seed": plan.seed,
-        "tokenizer": hashlib.blake2b(
-            tokenizer.backend_tokenizer.to_str().encode(), digest_size=8
-        ).hexdigest(),
+        "tokenizer": text_hash(tokenizer.backend_tokenizer.to_str()),
     }
     for files in (inputs["masked"], inputs["ordinary"]):
         _check_once(files)

@@ -105,13 +105,6 @@ every = 1
 
 
 @pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    made = Nursery(tmp_path_factory.mktemp("nursery"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def whole(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nobody disturbed, its settings beside it."""
     folder = tmp_path_factory.mktemp("whole")
