@@ -67,7 +67,12 @@ def test_utf16_is_recognised(refused, codec):
 
 @pytest.mark.parametrize(
     ("start", "kind"),
-    [(gzip.compress(b"x", mtime=0), "gzip"), (b"PK\x03\x04", "zip"), (b"%PDF-1.7", "PDF"), (b"PAR1", "Parquet")],
+    [
+        (gzip.compress(b"x", mtime=0), "gzip"),
+        (b"PK\x03\x04", "zip"),
+        (b"%PDF-1.7", "PDF"),
+        (b"PAR1", "Parquet"),
+    ],
 )
 def test_files_of_other_kinds_under_a_text_name_are_recognised(refused, start, kind):
     said = refused("a.jsonl", start)
