@@ -1,0 +1,1 @@
+"""One file a verifier; a file whose name begins with an underscore is none. See `dataforge.verifiers.registry`."""
