@@ -75,7 +75,7 @@ def codes_in_sources(letter: str) -> set[str]:
     return set(re.findall(rf'"({letter}\d{{3}})"', text)) - {"F000", "R000"}
 
 
-@pytest.mark.parametrize("letter", ["F", "L", "R", "T"])
+@pytest.mark.parametrize("letter", ["F", "L", "R", "T", "V"])
 def test_every_code_has_a_section_and_every_section_a_code(letter: str) -> None:
     assert codes_in_sources(letter) == {code for code in SECTIONS if code[0] == letter}
 

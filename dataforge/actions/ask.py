@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -31,7 +32,7 @@ async def perform(step: a.Ask, draft: Draft) -> None:
     sent = [*prompt, *_again(draft.feedback.get(draft.step), schema)]
     request = ChatRequest(
         messages=tuple(sent),
-        sampling=sampling(step.settings),
+        sampling=_within(sampling(step.settings), draft),
         thinking=thinking_mode(step.thinking, step.model),
         schema=schema,
         attempt=draft.context.walk * ATTEMPTS_A_WALK + draft.attempts.get(draft.step, 0),
@@ -67,6 +68,15 @@ def sampling(settings: Any) -> Sampling:
     )
 
 
+def _within(sampling: Sampling, draft: Draft) -> Sampling:
+    """No more tokens than the node's budget leaves: what is written beyond it would be thrown away."""
+    rollouts = draft.node.rollouts
+    if rollouts is None or rollouts.budget is None:
+        return sampling
+    left = max(1, rollouts.budget - draft.tokens)
+    return replace(sampling, max_tokens=min(left, sampling.max_tokens or left))
+
+
 def thinking_mode(own: Thinking, model: a.Model) -> Thinking:
     """What the step says, else what its model's declaration does."""
     return model.settings.get("thinking", "auto") if own == "auto" else own
@@ -84,7 +94,7 @@ def _prompt(step: a.Ask, draft: Draft, schema: dict[str, Any] | None) -> tuple[M
             schema, ensure_ascii=False
         )
     messages = [Message(role="user", content=user)]
-    if system is not None:
+    if system and not system.isspace():
         messages.insert(0, Message(role="system", content=system))
     return tuple(messages)
 
@@ -107,9 +117,9 @@ def _again(feedback: Feedback | None, schema: dict[str, Any] | None) -> list[Mes
 def answer_schema(step: a.Ask, node: a.Node) -> dict[str, Any] | None:
     """JSON Schema that the answer must follow, or None where it is taken as text."""
     if step.json is not None:
-        return _schema(step.json, node.many)
-    if node.many is not None and step.into is not None:
-        low, high = node.many
+        return _schema(step.json, node.asks_for_many)
+    if node.asks_for_many is not None and step.into is not None:
+        low, high = node.asks_for_many
         items = {"type": "array", "items": {"type": "string"}, "minItems": low, "maxItems": high}
         return {
             "type": "object",
@@ -134,7 +144,7 @@ def _schema(struct: StructType, many: tuple[int, int] | None) -> dict[str, Any]:
 def _read(step: a.Ask, draft: Draft, text: str) -> None:
     node = draft.node
     try:
-        if node.many is not None:
+        if node.asks_for_many is not None:
             schema = answer_schema(step, node)
             assert schema is not None
             value = parse_json(text, schema).value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,13 +14,38 @@ from pydantic import BaseModel
 from dataforge.domain import actions as a
 from dataforge.domain.measures import TokenCounter
 from dataforge.domain.structs import fields_of
+from dataforge.errors import InputError
 from dataforge.models.client import ChatReply, ChatRequest
+from dataforge.verifiers import Response, Verdict, Verifier, find, verify
+from dataforge.verifiers.protocol import error
 from schemas.chat import Message
 from schemas.corpus import VerdictLine
+from schemas.task import Task
 
 Purpose = Literal["ask", "judge"]
 ModelCaller = Callable[[a.Model, ChatRequest, str, Purpose], Awaitable[ChatReply]]
 """Asks a bound model: (model, request, node, purpose) → reply. Journals, so that the same request is made once."""
+
+
+Checker = Callable[[Verifier[Any] | None, Task, Response], Awaitable[Verdict]]
+"""Judges a response to a task, by a verifier or by the one that the task names."""
+
+
+async def checked(verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
+    """What a verifier says: at once, or in a thread where it waits for a process of its own.
+
+    A task that names no verifier, or another one, is a fault of the task.
+    """
+    if verifier is None:
+        try:
+            verifier = find(task.verifier)
+        except InputError as failure:
+            return error("task", f"{failure.message}, and the task names it")
+    elif task.verifier not in ("", verifier.name):
+        return error("task", f"it is a task for `{task.verifier}`, and `{verifier.name}` got it")
+    if verifier.isolation == "inline" and threading.current_thread() is threading.main_thread():
+        return verify(verifier, task, response)
+    return await asyncio.to_thread(verify, verifier, task, response)
 
 
 class Rejected(Exception):
@@ -54,6 +81,26 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """A sample that did not pass: what it was, what was said of it, and why it is lost.
+
+    Attributes:
+        node: the node that drew it.
+        sample: its number among the node's samples.
+        exchange: the answer that was turned away; None where there was none.
+        verdicts: what judges and verifiers said of it.
+        code, reason: as of a rejection.
+    """
+
+    node: str
+    sample: int
+    exchange: Exchange | None
+    verdicts: tuple[VerdictLine, ...]
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Feedback:
     """Why an attempt was not good enough, for the next one."""
 
@@ -68,11 +115,13 @@ class RowContext:
     Attributes:
         row, walk: number of the row, and which walk of its seed it is.
         call_model: the way to models.
+        check: the way to verifiers.
         tokens: the run's tokenizer.
         rng: a random stream for a named purpose of this row, always the same.
         state: struct name → instance.
         exchanges: every model call made, in order; `standing` those whose outcome stood.
-        verdicts: what the judges said.
+        verdicts: what the judges and verifiers said.
+        lost: the samples that did not pass.
     """
 
     row: int
@@ -84,6 +133,8 @@ class RowContext:
     exchanges: list[Exchange] = field(default_factory=list)
     standing: list[Exchange] = field(default_factory=list)
     verdicts: list[VerdictLine] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+    check: Checker = checked
 
     def fork(self, state: dict[str, BaseModel]) -> RowContext:
         """The same row with another state: what it has done so far is shared history, what follows is its own."""
@@ -97,6 +148,8 @@ class RowContext:
             list(self.exchanges),
             list(self.standing),
             list(self.verdicts),
+            list(self.lost),
+            self.check,
         )
 
 
@@ -117,6 +170,11 @@ class Draft:
     standing: list[Exchange] = field(default_factory=list)
     asked: dict[int, Exchange] = field(default_factory=dict)
     step: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the answers so far, as the endpoints counted them."""
+        return sum(exchange.reply.completion_tokens for exchange in self.asked.values())
 
     def write(self, target: a.FieldRef, value: Any) -> None:
         """Set a field in every item."""

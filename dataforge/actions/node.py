@@ -3,22 +3,21 @@
 Two loops share one shape. Where the outcome breaks the contract, the attempt and the reason go back to the generator,
 `retry` times. Where a judge does not accept, the verdict goes back, `rounds` times. Either way the node starts again;
 steps before the one that must do better find their replies in the journal and cost nothing. A judge is asked only of work
-that breaks nothing of the contract that can be told without it.
+that breaks nothing of the contract that can be told without it. A node that verifies has neither loop: it draws samples,
+see `rollouts`.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from dataforge.actions import ask, call, judge
+from dataforge.actions import judge
+from dataforge.actions.attempt import finished, perform, states
 from dataforge.actions.context import Broken, Draft, Feedback, Rejected, RowContext
+from dataforge.actions.rollouts import sampled
 from dataforge.actions.settled import broken_already
 from dataforge.domain import actions as a
 from dataforge.domain.conditions import broken
-from dataforge.domain.structs import first_problem
 from dataforge.errors import ContractBug
 
 
@@ -42,6 +41,8 @@ async def run_node(node: a.Node, name: str, context: RowContext) -> list[RowCont
             f"`{name}` was linked where its precondition does not hold: {'; '.join([*failing, *missing])}",
             help="this is a bug of DataForge: please report it with the plan",
         )
+    if node.rollouts is not None:
+        return await sampled(node, node.rollouts, name, context)
     attempts: dict[int, int] = {}
     feedback: dict[int, Feedback] = {}
     retries = 0
@@ -60,9 +61,10 @@ async def run_node(node: a.Node, name: str, context: RowContext) -> list[RowCont
                         refused = (number, step, verdict)
                         break
                 else:
-                    await _perform(step, draft)
+                    assert not isinstance(step, a.Verify)
+                    await perform(step, draft)
             if refused is None:
-                return [_finished(draft, state) for state in _states(draft)]
+                return [finished(draft, state) for state in states(draft)]
             code, reasons = "R107", judge.reasons(refused[2])
         except Broken as failure:
             code, reasons = failure.code, failure.reasons
@@ -79,64 +81,3 @@ async def run_node(node: a.Node, name: str, context: RowContext) -> list[RowCont
             raise Rejected(name, code, "; ".join(reasons))
         attempts[culprit] = attempts.get(culprit, 0) + 1
         feedback[culprit] = Feedback(draft.asked[culprit].text, tuple(reasons))
-
-
-async def _perform(step: a.Draw | a.Ask | a.Call | a.Assign, draft: Draft) -> None:
-    match step:
-        case a.Draw():
-            draft.variables[step.name] = draft.context.rng(f"{draft.name}/draw {step.name}").choice(
-                step.source.entries
-            )
-        case a.Ask():
-            await ask.perform(step, draft)
-        case a.Call():
-            await call.perform(step, draft)
-        case a.Assign():
-            for item in draft.items:
-                value = step.value
-                if step.term is not None:
-                    value = step.term.value(draft.view(item), draft.context.tokens)
-                item.setdefault(step.target[0], {})[step.target[1]] = value
-
-
-def _states(draft: Draft) -> list[dict[str, BaseModel]]:
-    """The states after the node, validated and checked against its postcondition.
-
-    Raises:
-        Broken: where a value does not fit its type, or the postcondition does not hold.
-    """
-    found = []
-    for item in draft.items:
-        state = dict(draft.context.state)
-        for name, struct in draft.node.gives.items():
-            fields = dict(item.get(name, {}))
-            fields |= {
-                field: getattr(draft.context.state[name], field)
-                for owner, field in draft.node.keeps
-                if owner == name
-            }
-            try:
-                state[name] = struct.model.model_validate(fields)
-            except ValidationError as error:
-                raise Broken("R103", first_problem(error, name)) from error
-            if not _finite(state[name].model_dump()):
-                raise Broken("R103", f"{name} holds a number that is not finite")
-        reasons = broken(draft.node.post, state, draft.context.tokens)
-        if reasons:
-            raise Broken("R101", *reasons)
-        found.append(state)
-    return found
-
-
-def _finite(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(map(_finite, value.values()))
-    return all(map(_finite, value)) if isinstance(value, list | tuple) else True
-
-
-def _finished(draft: Draft, state: dict[str, BaseModel]) -> RowContext:
-    after = draft.context.fork(state)
-    after.standing.extend(draft.standing)
-    return after

@@ -109,10 +109,7 @@ def _info(run: Run, summary: RunSummary, command: str) -> CorpusInfo:
             "tokenizer": plan.project.tokenizer,
             "shard_rows": run.shard_rows,
         },
-        seeds=tuple(
-            str(file.relative_to(run.base)) if file.is_relative_to(run.base) else file.name
-            for file in run.files
-        ),
+        seeds=tuple(run.sources.names),
         self_judging=tuple(f"`{x.judge}` graded `{x.generator}` in `{x.node}`" for x in run.self_judging),
         versions={"python": platform.python_version(), **_versions()},
         stopped=summary.stopped,

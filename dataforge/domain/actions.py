@@ -17,6 +17,7 @@ from dataforge.domain.conditions import Box, Expr, Term
 from dataforge.domain.structs import StructType
 from dataforge.domain.templates import Template
 from dataforge.lang.diagnostics import Source, Span
+from dataforge.verifiers import Verifier
 from schemas.chat import Thinking
 
 FieldRef = tuple[str, str]
@@ -114,6 +115,21 @@ class Judge:
 
 
 @dataclass(frozen=True, eq=False)
+class Verify:
+    """Check the answer of the latest `ask` against facts that the model was not shown.
+
+    Attributes:
+        verifier: what checks; None where each task says by which verifier it is to be checked.
+        facts: its fact → a constant, or the term that holds it.
+        task: the taken struct whose `facts` are meant, where the clause gives no arguments.
+    """
+
+    verifier: Verifier[Any] | None
+    facts: Mapping[str, Any]
+    task: str | None
+
+
+@dataclass(frozen=True, eq=False)
 class Assign:
     """Set a field to a constant or to another term's value."""
 
@@ -122,7 +138,28 @@ class Assign:
     term: Term | None = None
 
 
-Step = Draw | Ask | Call | Judge | Assign
+Step = Draw | Ask | Call | Judge | Verify | Assign
+
+
+@dataclass(frozen=True, eq=False)
+class Rollouts:
+    """How a node that verifies samples: it runs as a whole for each sample, and its checks say which may go on.
+
+    Attributes:
+        samples: how many are drawn.
+        keep: `best` of those that pass, the `first` that passes, or `all` that differ, as rows of their own.
+        budget: tokens that the answers of a sample may have in all; None for no bound.
+        pass_rate: the share of samples that must pass, least and most; None for any.
+        score: where a sample's score goes.
+        rate: where the share of samples that passed goes.
+    """
+
+    samples: int = 1
+    keep: Literal["best", "first", "all"] = "first"
+    budget: int | None = None
+    pass_rate: tuple[float, float] | None = None
+    score: FieldRef | None = None
+    rate: FieldRef | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +182,7 @@ class Node:
         keeps: fields of given structs that stay as they were.
         constants: fields of given structs whose value is known: constant `set`s and used defaults.
         steps: what a run does, in order.
+        rollouts: how it samples, where it verifies.
         retry: further attempts where the outcome breaks the contract.
         weight: for `walk weighted`.
         train: which of its model calls become training rows.
@@ -160,6 +198,7 @@ class Node:
     keeps: tuple[FieldRef, ...]
     constants: Mapping[FieldRef, Any]
     steps: tuple[Step, ...]
+    rollouts: Rollouts | None
     branch: Branch | None
     retry: int
     weight: float
@@ -171,6 +210,11 @@ class Node:
     span: Span
     spans: Mapping[str, Span] = field(repr=False, default_factory=dict)
     """Where `pre`, `post`, `gives` stand, for messages."""
+
+    @property
+    def asks_for_many(self) -> tuple[int, int] | None:
+        """How many items its `ask` is to answer with; None for one, as where each sample is one."""
+        return self.many if self.rollouts is None else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,6 +59,7 @@ class Draft:
     nullable: set[a.FieldRef] = field(default_factory=set)
     variables: dict[str, Variable] = field(default_factory=dict)
     steps: list[a.Step] = field(default_factory=list)
+    rollouts: a.Rollouts | None = None
     constants: dict[a.FieldRef, Any] = field(default_factory=dict)
     unclear: bool = False
     needs: Needs = field(default_factory=lambda: Needs([{}]))

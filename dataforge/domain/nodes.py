@@ -78,6 +78,7 @@ class NodeResolver:
             keeps=tuple(draft.keeps),
             constants=draft.constants,
             steps=tuple(draft.steps),
+            rollouts=draft.rollouts,
             branch=branch,
             retry=int(retry.count.value) if retry else DEFAULT_RETRY,
             weight=float(weight.value.value) if weight else 1.0,
@@ -226,7 +227,9 @@ class NodeResolver:
                 self.spans["gives"],
                 "add one, or drop `many`",
             )
-        if draft.many is not None and (len(asks) > 1 or any(isinstance(step, a.Judge) for step in asks)):
+        if self._clause(s.Verify) is not None:
+            self._check_rollouts()
+        elif draft.many is not None and (len(asks) > 1 or any(isinstance(step, a.Judge) for step in asks)):
             self.error(
                 "F042",
                 "a node that gives many asks once and judges nothing: the rows go apart after it",
@@ -266,6 +269,39 @@ class NodeResolver:
                     span,
                     "a field has one source; remove one",
                 )
+
+    def _check_rollouts(self) -> None:
+        """What goes with `verify`: its samples are the further attempts, and those that pass are the many."""
+        keep = (self.draft.rollouts or a.Rollouts()).keep
+        if retry := self._clause(s.Retry):
+            self.error(
+                "F072",
+                "a node that verifies is not tried again: it draws samples",
+                retry.count.span,
+                "drop `retry`, and write `verify … { samples N }`",
+            )
+        for clause in self.decl.clauses:
+            if isinstance(clause, s.Judge):
+                for setting in clause.settings:
+                    if setting.name.text == "rounds":
+                        self.error(
+                            "F072",
+                            "a node that verifies has no rounds: each sample is judged once",
+                            setting.span,
+                            "drop `rounds`, and write `verify … { samples N }`",
+                        )
+        if self.draft.rollouts is not None and (self.draft.many is not None) != (keep == "all"):
+            clause = self._clause(s.Verify)
+            self.error(
+                "F072",
+                f"`keep {keep}` makes one row of each"
+                if self.draft.many is not None
+                else "`keep all` makes a row of every sample that passes",
+                clause.verifier.span,
+                "write `keep all`, or drop `many`"
+                if self.draft.many is not None
+                else "write `gives many`, or keep `best` or `first`",
+            )
 
     def _branch(self, post: Expr) -> a.Branch | None:
         clause = self._clause(s.Branch)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from dataforge.domain import actions as a
+from dataforge.domain.conditions import Term
 from dataforge.domain.draft import Draft
 from dataforge.domain.python import PythonRefused, parameters_of
 from dataforge.domain.settings import (
@@ -15,10 +18,11 @@ from dataforge.domain.settings import (
     sampling_settings,
     thinking_mode,
 )
-from dataforge.domain.structs import FieldType, StructType
+from dataforge.domain.structs import FieldType, StructType, assignable
 from dataforge.domain.templates import Template, Variable
+from dataforge.domain.verifying import VerifyResolver
 from dataforge.lang import syntax as s
-from dataforge.lang.diagnostics import listing
+from dataforge.lang.diagnostics import Span, listing
 
 DEFAULT_ROUNDS = 2
 
@@ -46,12 +50,7 @@ class StepResolver:
                 case s.Set():
                     self._set(clause)
                 case s.Verify():
-                    self.around.error(
-                        "F045",
-                        "`verify` is part of the language and not yet of this version",
-                        clause.verifier.span,
-                        "check with `post` conditions, a `predicate` or a `judge` for now",
-                    )
+                    VerifyResolver(self).resolve(clause)
                 case _:
                     pass
 
@@ -244,23 +243,27 @@ class StepResolver:
         self.draft.steps.append(a.Call(str(clause.target.value), function, parameters))
 
     def _judge(self, clause: s.Judge) -> None:
-        model = self._model(clause.model, "judge")
         others = ("rubric", "score", "rounds", "prompt", "thinking")
         settings, rest = sampling_settings(clause.settings, self.around, others)
-        thinking = thinking_mode(rest.get("thinking"), self.around)
         self.draft.unclear |= any(setting.name.text in ("into", "json") for setting in clause.settings)
+        self.judged_by(clause.model, settings, rest)
+
+    def judged_by(self, name: s.Name, settings: Mapping[str, Any], rest: Mapping[str, s.Setting]) -> None:
+        """A judge's step, of the clause `judge`, or of `verify` with a judge in the place of a verifier."""
+        model = self._model(name, "judge")
+        thinking = thinking_mode(rest.get("thinking"), self.around)
         rubric: a.Rubric | None = None
         if "rubric" not in rest:
             self.around.error(
                 "F043",
                 "a judge judges by a rubric, and none is named",
-                clause.model.span,
+                name.span,
                 "add `rubric NAME`",
             )
         elif isinstance(rest["rubric"].value, s.Ref):
             found = self.around.scope.find(rest["rubric"].value.parts[0], rest["rubric"].span, a.Rubric)
             rubric = found if isinstance(found, a.Rubric) else None
-        score = self._score(rest["score"]) if "score" in rest else None
+        score = self.number(rest["score"]) if "score" in rest else None
         rounds = DEFAULT_ROUNDS
         if "rounds" in rest:
             value = rest["rounds"].value
@@ -272,14 +275,17 @@ class StepResolver:
         if model is not None and rubric is not None:
             self.draft.steps.append(a.Judge(model, rubric, score, rounds, instructions, thinking, settings))
 
-    def _score(self, setting: s.Setting) -> a.FieldRef | None:
-        target = self.draft.target(setting.value, "score") if isinstance(setting.value, s.Ref) else None
+    def number(self, setting: s.Setting) -> a.FieldRef | None:
+        """The field that a score or a rate goes to."""
+        target = (
+            self.draft.target(setting.value, setting.name.text) if isinstance(setting.value, s.Ref) else None
+        )
         if target is None:
             return None
         type = self.draft.gives[target[0]].fields[target[1]].type
         if type.base not in ("float", "int"):
             self.around.error(
-                "F021", f"a score is a number, and `{'.'.join(target)}` is {type}", setting.span
+                "F021", f"a {setting.name.text} is a number, and `{'.'.join(target)}` is {type}", setting.span
             )
             return None
         self.draft.write(target, setting.span)
@@ -317,7 +323,7 @@ class StepResolver:
             source_type = replace(source_type, optional=nullable)
             if nullable:
                 self.draft.nullable.add(target)
-        if source_type is None or not _assignable(source_type, type):
+        if source_type is None or not assignable(source_type, type):
             self.around.error(
                 "F021",
                 f"`{'.'.join(target)}` is {type}, and `{term.text}` is {source_type or 'a whole struct'}",
@@ -325,27 +331,18 @@ class StepResolver:
                 "set it from a field of the same type",
             )
             return
+        if not self.available(term, clause.value.span):
+            return
+        self.draft.steps.append(a.Assign(target, term=term))
+
+    def available(self, term: Term, span: Span) -> bool:
+        """Whether a term's struct is there whenever the node gets to this clause; it is reported where not."""
         struct = term.structs[0]
-        available = (
+        found = bool(
             struct in self.draft.takes
             or self.draft.needs.present(struct)
             or (struct in self.draft.gives and (term.path and (struct, term.path[0]) in self.draft.writes))
         )
-        if not available:
-            self.around.error(
-                "F051", f"nothing guarantees `{struct}` here", clause.value.span, f"add `takes {struct}`"
-            )
-            return
-        self.draft.steps.append(a.Assign(target, term=term))
-
-
-def _assignable(source: FieldType, target: FieldType) -> bool:
-    if source.optional and not target.optional:
-        return False
-    if target.base == "float" and source.base == "int":
-        return True
-    if target.base == "str" and source.base == "enum":
-        return True
-    if source.base == target.base == "enum":
-        return bool(source.values <= target.values)  # type: ignore[operator]
-    return source.base == target.base and source.base != "any"
+        if not found:
+            self.around.error("F051", f"nothing guarantees `{struct}` here", span, f"add `takes {struct}`")
+        return found

@@ -223,3 +223,16 @@ def first_problem(error: ValidationError, *within: str) -> str:
 def fields_of(instance: BaseModel) -> dict[str, Any]:
     """The fields of an instance by name, values as they are."""
     return {name: getattr(instance, name) for name in type(instance).model_fields}
+
+
+def assignable(source: FieldType, target: FieldType) -> bool:
+    """Whether a value of one type may stand where the other is wanted."""
+    if source.optional and not target.optional:
+        return False
+    if target.base == "float" and source.base == "int":
+        return True
+    if target.base == "str" and source.base == "enum":
+        return True
+    if source.base == target.base == "enum":
+        return bool(source.values <= target.values)  # type: ignore[operator]
+    return source.base == target.base and source.base != "any"

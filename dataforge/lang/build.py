@@ -229,7 +229,7 @@ class Builder:
     def args(self, c: list[Any]) -> tuple[Any, ...]:
         return tuple(c)
 
-    def named_arg(self, c: list[Any]) -> tuple[s.Name, s.Literal]:
+    def named_arg(self, c: list[Any]) -> tuple[s.Name, s.Literal | s.Ref]:
         return self._name(c[0]), c[1]
 
     def branch(self, c: list[Any]) -> s.Branch:
@@ -273,7 +273,7 @@ class Builder:
         name = self._name(c[0])
         return s.Setting(name, c[1], Span(name.span.start, c[1].span.end))
 
-    setting_ref = setting_literal
+    setting_ref = setting_range = setting_literal
 
     # -- graphs
 

@@ -185,6 +185,8 @@ class ForgeLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
             (r"\}", Punctuation, "#pop"),
             (_word("prompt", "system"), Keyword, "template"),
             (_word("into", "json", "rubric", "score"), Keyword, "value"),
+            (r"\.\.", Operator),
+            (_NUMBER, Number),
             (_NAME, Name.Attribute, "value"),
         ],
         # ---- conditions: what may stand where a value has ended, and one value

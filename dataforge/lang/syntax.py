@@ -209,7 +209,7 @@ class Setting:
     """`name value` inside braces; `value` is whatever the setting's form takes."""
 
     name: Name
-    value: Literal | Ref | Text
+    value: Literal | Ref | Text | Range
     span: Span = _span()
 
 
@@ -322,7 +322,7 @@ class Judge:
 @dataclass(frozen=True, slots=True)
 class Verify:
     verifier: Name
-    args: tuple[Literal | Ref | tuple[Name, Literal], ...]
+    args: tuple[Literal | Ref | tuple[Name, Literal | Ref], ...]
     settings: tuple[Setting, ...]
 
 

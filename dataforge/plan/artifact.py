@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dataforge.domain import actions as a
-from dataforge.domain.conditions import All, Expr
+from dataforge.domain.conditions import All, Expr, Term
 from dataforge.domain.resolve import Program, load_program
 from dataforge.domain.templates import Template
 from dataforge.errors import PlanError
@@ -278,6 +278,7 @@ def _node(node: a.Node, prompts: dict[str, str]) -> dict[str, Any]:
         "weight": node.weight,
         "train": node.train,
         "action": [_step(step, prompts) for step in node.steps],
+        **({} if node.rollouts is None else {"rollouts": _rollouts(node.rollouts)}),
     }
 
 
@@ -346,11 +347,32 @@ def _step(step: a.Step, prompts: dict[str, str]) -> dict[str, Any]:
                 "thinking": step.thinking,
                 "settings": _plain(step.settings),
             }
+        case a.Verify():
+            return {
+                "verify": step.verifier.name if step.verifier is not None else None,
+                "version": step.verifier.version if step.verifier is not None else None,
+                "task": step.task,
+                "facts": {
+                    name: {"of": value.text} if isinstance(value, Term) else value
+                    for name, value in sorted(step.facts.items())
+                },
+            }
         case a.Assign():
             return {
                 "set": ".".join(step.target),
                 "to": step.term.text if step.term is not None else step.value,
             }
+
+
+def _rollouts(rollouts: a.Rollouts) -> dict[str, Any]:
+    return {
+        "samples": rollouts.samples,
+        "keep": rollouts.keep,
+        "budget": rollouts.budget,
+        "pass_rate": list(rollouts.pass_rate) if rollouts.pass_rate is not None else None,
+        "score": ".".join(rollouts.score) if rollouts.score is not None else None,
+        "rate": ".".join(rollouts.rate) if rollouts.rate is not None else None,
+    }
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import Any
 
 from dataforge.domain import actions as a
 from dataforge.plan.artifact import Plan
-from dataforge.run.jobs import Filter, jobs, nothing_fits, seed_files
+from dataforge.run.jobs import Filter, jobs, nothing_fits
 from dataforge.run.models import bind_models
 from dataforge.run.options import RunOptions
 from dataforge.run.row import Router
+from dataforge.run.sources import sources_of
 from dataforge.run.tokens import token_counter
 
 DRY_WALKS = 2_000
@@ -27,9 +28,9 @@ def dry_run(plan: Plan, options: RunOptions, environ: Mapping[str, str] | None =
     """
     specs, allowed = bind_models(plan, options.models_file, os.environ if environ is None else environ)
     tokens = token_counter(plan.project.tokenizer)
-    files, base = seed_files(plan, options)
+    sources = sources_of(plan, options)
     seeds = Filter(plan.graph, tokens)
-    rows = [job.row for job in jobs(files, base, options, seeds)]
+    rows = [job.row for job in jobs(sources, options, seeds)]
     if not rows:
         raise nothing_fits(plan.graph, seeds)
     router = Router(plan.linked, options.seed, plan.graph.name)
@@ -41,14 +42,16 @@ def dry_run(plan: Plan, options: RunOptions, environ: Mapping[str, str] | None =
     expected = {name: round(count * scale, 1) for name, count in sorted(visits.items())}
     calls: Counter[str] = Counter()
     for name, count in expected.items():
+        rollouts = nodes[name].rollouts
+        samples = 1 if rollouts is None or rollouts.keep == "first" else rollouts.samples
         for step in nodes[name].steps:
             if isinstance(step, a.Ask | a.Judge):
-                calls[step.model.name] += count  # type: ignore[assignment]
+                calls[step.model.name] += count * samples  # type: ignore[assignment]
     return {
         "graph": plan.graph.name,
         "plan": plan.hash,
         "paths": plan.document["paths"],
-        "seed_files": len(files),
+        "seed_files": len(sources.names),
         "rows": len(rows),
         "filtered": seeds.filtered,
         "visits": expected,

@@ -6,9 +6,8 @@ number, its shard and all that is drawn for it are the same whoever walks it, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,9 +15,8 @@ from dataforge.domain import actions as a
 from dataforge.domain.conditions import broken
 from dataforge.domain.structs import first_problem
 from dataforge.errors import SeedError
-from dataforge.plan.artifact import Plan
 from dataforge.run.options import RunOptions
-from dataforge.seeds import Seed, expand, read_seeds
+from dataforge.seeds import Seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +27,6 @@ class Job:
     walk: int
     seed: Seed
     state: dict[str, BaseModel]
-
-
-def seed_files(plan: Plan, options: RunOptions) -> tuple[list[Path], Path]:
-    """The seed files of a run and the folder that their names are relative to.
-
-    Raises:
-        SeedError: where there are none.
-    """
-    if options.seeds:
-        return expand(options.seeds, Path.cwd()), Path.cwd()
-    if not plan.graph.seeds:
-        raise SeedError(
-            f"graph `{plan.graph.name}` names no seeds, and none are given",
-            help="add --seeds PATH, or `seeds` to the graph",
-        )
-    folder = plan.program.folder
-    return expand(plan.graph.seeds, folder, within=plan.project.root), folder
 
 
 class Filter:
@@ -81,10 +62,10 @@ class Filter:
         self.first_reason = self.first_reason or f"{seed.source}: {reason}"
 
 
-def jobs(files: list[Path], base: Path, options: RunOptions, seeds: Filter) -> Iterator[Job]:
+def jobs(sources: Iterable[Seed], options: RunOptions, seeds: Filter) -> Iterator[Job]:
     """The rows of a run, in order: for each seed that fits, its walks."""
     row = 0
-    for seed in read_seeds(files, base=base):
+    for seed in sources:
         if options.rows is not None and row >= options.rows:
             return
         state = seeds.state(seed)

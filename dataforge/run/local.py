@@ -27,13 +27,14 @@ from dataforge.plan.artifact import Plan
 from dataforge.run import database, segments
 from dataforge.run.endpoints import RUN_LOCK, follow
 from dataforge.run.engine import Engine, rows_at_once
-from dataforge.run.jobs import Filter, Job, jobs, nothing_fits, seed_files
+from dataforge.run.jobs import Filter, Job, jobs, nothing_fits
 from dataforge.run.journal import JOURNAL_NAME, LOCK_NAME, check_header
 from dataforge.run.models import Models, bind_models
 from dataforge.run.observe import observed
 from dataforge.run.options import RunOptions, RunSummary
 from dataforge.run.progress import Gauges, Progress
 from dataforge.run.shard import SEAL_NAME, OpenShard, Seal, ShardJobs, journal_header, shard_folder
+from dataforge.run.sources import sources_of
 from dataforge.run.statistics import Statistics
 from dataforge.run.stop import Purse, Stop
 from dataforge.run.storage import sync_folder, write_durably
@@ -45,9 +46,6 @@ logger = logging.getLogger("dataforge.run")
 
 RUN_NAME = "run.json"
 STATE = "state"
-
-MAX_COUNTED_BYTES = 64 * 1024 * 1024
-"""Seeds up to this size are read once more beforehand, to know how many rows there are."""
 
 FEWEST_SHARD_ROWS, MOST_SHARD_ROWS, USUAL_SHARDS = 1_000, 20_000, 1_000
 
@@ -72,7 +70,7 @@ class Run:
         specs, self.self_judging = bind_models(plan, options.models_file, self.environ)
         self.specs = {name: self._with_state(spec) for name, spec in specs.items()}
         self.tokens = token_counter(plan.project.tokenizer)
-        self.files, self.base = seed_files(plan, options)
+        self.sources = sources_of(plan, options)
         self.connector = connector
         self.filter = Filter(plan.graph, self.tokens)
         self.seals: dict[int, Seal] = {}
@@ -95,17 +93,12 @@ class Run:
 
     def header(self) -> dict[str, str]:
         """What must be the same for a second start to go on with the first one's rows."""
-        seeds = hashlib.blake2b(digest_size=16)
-        for file in self.files:
-            with file.open("rb") as stream:
-                content = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-            seeds.update(f"{file.name}|{content}|".encode())
         models = {name: [s.model, s.weights, s.sampling.listed()] for name, s in sorted(self.specs.items())}
         return {
             "plan": self.plan.hash,
             "random seed": str(self.options.seed),
             "walks a seed": str(self.options.walks),
-            "seed files": seeds.hexdigest(),
+            "seed files": self.sources.digest(),
             "models": json.dumps(models, sort_keys=True),
             "tokenizer": self.plan.project.tokenizer,
         }
@@ -137,7 +130,7 @@ class Run:
     def _see_a_seed(self) -> None:
         """Refuse a run without a single usable seed before anything is written."""
         probe = Filter(self.plan.graph, self.tokens)
-        if next(jobs(self.files, self.base, self.options, probe), None) is None:
+        if next(jobs(self.sources, self.options, probe), None) is None:
             raise nothing_fits(self.plan.graph, probe)
 
     def _begin_or_check(self, out: Path) -> None:
@@ -245,7 +238,7 @@ class Run:
 
     async def _shards(self) -> AsyncIterator[ShardJobs]:
         """The shards that have something left to do, in order. Counts every row on its way."""
-        rows = jobs(self.files, self.base, self.options, self.filter)
+        rows = jobs(self.sources, self.options, self.filter)
         for number, of_shard in itertools.groupby(rows, lambda job: job.row // self.shard_rows):
             await asyncio.sleep(0)  # a Ctrl-C is heard while thousands of whole shards are passed over
             if self.stop.is_set():
@@ -349,10 +342,10 @@ class Run:
 
     def _count_rows(self) -> int:
         """How many rows there will be, or 0 where the seeds are too many to read twice."""
-        if sum(file.stat().st_size for file in self.files) > MAX_COUNTED_BYTES:
+        if not self.sources.are_few:
             return self.options.rows or 0
         probe = Filter(self.plan.graph, self.tokens)
-        return sum(1 for _ in jobs(self.files, self.base, self.options, probe))
+        return sum(1 for _ in jobs(self.sources, self.options, probe))
 
     def _summary(self, began: float) -> RunSummary:
         whole = Statistics()

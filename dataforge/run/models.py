@@ -101,8 +101,13 @@ class Models:
         request = with_defaults(request, spec)
         key = request.key(spec.weights)
         known = self._known(key)
-        if known is None and key in self._under_way:
-            known = await asyncio.shield(self._under_way[key])
+        while known is None and (other := self._under_way.get(key)) is not None:
+            try:
+                known = await asyncio.shield(other)
+            except asyncio.CancelledError:
+                # The other caller was cancelled, such as a sample that is not needed any more: the call is ours now.
+                if (own := asyncio.current_task()) is not None and own.cancelling():
+                    raise
         if known is not None:
             self._tell(row, model.name, node, purpose, known, time.time(), reused=True)
             return known

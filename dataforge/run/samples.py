@@ -56,18 +56,43 @@ class Samples:
             rows.append(
                 self._row("call", seed, context, path, (*branch, number), messages, exchange.node, [exchange])
             )
-        return rows
+        return [*rows, *self._lost(seed, context, path)]
 
     def rejected(
         self, seed: Seed, context: RowContext, path: Sequence[str], branch: Sequence[int], reason: Reason
-    ) -> Row:
-        """The row of a walk that did not arrive: the conversation as far as it came, and why it ended."""
+    ) -> list[Row]:
+        """The row of a walk that did not arrive, with the conversation as far as it came and why it ended, and its lost samples."""
         asked = [e for e in context.exchanges if e.purpose == "ask"] or context.exchanges
         exchange = asked[-1] if asked else None
         messages = [*exchange.sent, self._reply(exchange)] if exchange is not None else []
         node = exchange.node if exchange is not None else reason.stage
-        kept = self._row("final", seed, context, path, branch, messages, node, context.exchanges)
-        return kept.model_copy(update={"reason": reason.model_dump_json()})
+        whole = self._row("final", seed, context, path, branch, messages, node, context.exchanges)
+        return [
+            whole.model_copy(update={"reason": reason.model_dump_json()}),
+            *self._lost(seed, context, path),
+        ]
+
+    def _lost(self, seed: Seed, context: RowContext, path: Sequence[str]) -> list[Row]:
+        """The samples that a node drew and turned away: the same for every row that came of it."""
+        return [
+            self._row(
+                "call",
+                seed,
+                context,
+                path,
+                ("lost", lost.node, lost.sample),
+                [*lost.exchange.sent, self._reply(lost.exchange)],
+                lost.node,
+                [lost.exchange],
+            ).model_copy(
+                update={
+                    "verdicts": list(lost.verdicts),
+                    "reason": Reason(stage=lost.node, code=lost.code, message=lost.reason).model_dump_json(),
+                }
+            )
+            for lost in context.lost
+            if lost.exchange is not None and self.nodes[lost.node].train != "none"
+        ]
 
     def _row(
         self,
@@ -75,7 +100,7 @@ class Samples:
         seed: Seed,
         context: RowContext,
         path: Sequence[str],
-        part: Sequence[int],
+        part: Sequence[int | str],
         messages: Sequence[Message],
         node: str,
         exchanges: Sequence[Exchange],
@@ -133,6 +158,8 @@ class Samples:
                 content = render(turn.text, context.state, {})
             except Unrenderable as error:
                 raise Rejected(graph, "R105", str(error)) from error
+            if turn.role == "system" and not content.strip():
+                continue  # a template that had nothing to say here
             reasoning = (
                 turn.reasoning.value(context.state, self.tokens) if turn.reasoning is not None else None
             )

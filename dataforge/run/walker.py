@@ -59,7 +59,7 @@ class Walker:
                 raise  # nothing is wrong with the row, and the next one would fare no better
             reason = Reason(stage="run", code=error.code, message=error.message)
             lost = self.samples.rejected(job.seed, context, [], (), reason)
-            return Outcome(job.row, "failed", (lost,), error.code)
+            return Outcome(job.row, "failed", tuple(lost), error.code)
         rows: list[Row] = []
         kept = False
         for traveller in arrived:
@@ -70,9 +70,11 @@ class Walker:
                 refused.append((traveller, rejection))
         for traveller, why in refused:
             reason = Reason(stage=why.node, code=why.code, message=why.message)
-            rows.append(
+            rows.extend(
                 self.samples.rejected(job.seed, traveller.context, traveller.path, traveller.branch, reason)
             )
+        # A sample that was lost before the row went apart is part of the history of each that came of it.
+        rows = list({row.id: row for row in rows}.values())
         return (
             Outcome(job.row, "kept", tuple(rows))
             if kept

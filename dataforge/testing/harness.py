@@ -8,11 +8,12 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel
 
 from dataforge.actions.ask import answer_schema
-from dataforge.actions.context import ModelCaller, Purpose, Rejected, RowContext
+from dataforge.actions.context import Checker, ModelCaller, Purpose, Rejected, RowContext, checked
 from dataforge.actions.judge import criteria_of, weigh
 from dataforge.actions.node import run_node
 from dataforge.domain import actions as a
@@ -21,6 +22,8 @@ from dataforge.models import grading
 from dataforge.models.client import ChatReply, ChatRequest
 from dataforge.run.row import Router
 from dataforge.testing.strategies import State
+from dataforge.verifiers import Response, Verdict, Verifier
+from schemas.task import Task
 
 MOST_CORNERS = 729
 Answer = Callable[[a.Model, ChatRequest, Purpose], ChatReply]
@@ -50,7 +53,14 @@ class Bench:
     def __exit__(self, *details: object) -> None:
         self._runner.close()
 
-    def run(self, node: a.Node, name: str, state: Mapping[str, BaseModel], answer: Answer) -> Outcome:
+    def run(
+        self,
+        node: a.Node,
+        name: str,
+        state: Mapping[str, BaseModel],
+        answer: Answer,
+        check: Checker = checked,
+    ) -> Outcome:
         """Run a node on a state.
 
         Args:
@@ -58,9 +68,11 @@ class Bench:
             name: its name, for messages.
             state: the state, which is not copied: whatever the node does to it is the caller's to see.
             answer: what models say.
+            check: what verifiers say; as they do in a run by default.
         """
         outcome = Outcome()
         context = row_context(state, answer, outcome)
+        context.check = check
         try:
             after = self._runner.run(run_node(node, name, context))
         except Rejected as rejected:
@@ -94,6 +106,11 @@ def row_context(state: Mapping[str, BaseModel], answer: Answer, outcome: Outcome
 
     caller: ModelCaller = call_model
     return RowContext(0, 0, caller, simple_tokens, random.Random, dict(state))
+
+
+async def agreeing(verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
+    """A verifier that any answer passes: what a contract promises must hold whichever answers are right."""
+    return Verdict("passed", 1.0)
 
 
 def cooperative(node: a.Node, after: Mapping[str, BaseModel], low_marks: bool = False) -> Answer:
@@ -135,7 +152,7 @@ def _asking(asks: list[a.Ask], request: ChatRequest) -> a.Ask:
 
 
 def _saying(step: a.Ask, node: a.Node, after: Mapping[str, BaseModel]) -> str:
-    count = node.many[0] if node.many is not None else 0
+    count = node.asks_for_many[0] if node.asks_for_many is not None else 0
     if step.json is not None:
         data = after[step.json.name].model_dump(mode="json")
         return json.dumps({"items": [data] * count} if count else data)

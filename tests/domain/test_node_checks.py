@@ -116,7 +116,7 @@ def test_good_node(project: Path, body: str) -> None:
         (f"takes Doc  gives Note  {ASK}  branch Doc.kind", "F044"),
         (f"takes Doc  gives Note  {ASK}  branch Note.score", "F044"),
         (f"takes Doc  gives Note  post Note.points in 1..3  {ASK.replace('text', 'points')}  set Note.text = \"x\"  branch Note.points", ""),
-        (f"takes Doc  gives Note  {ASK}  verify maths", "F045"),
+        (f"takes Doc  gives Note  {ASK}  verify matths", "F070"),
         ("takes Doc  gives Note  ask critic { prompt \"p\"  into Note.text }", "F047"),
         (f"takes Doc  gives Note  {ASK}  judge writer {{ rubric good }}", "F047"),
         (f"takes Doc  gives Note  post Doc.kind == \"raw\"  {ASK}", "F048"),

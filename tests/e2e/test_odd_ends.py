@@ -19,7 +19,7 @@ from dataforge.errors import InputError, OutputError, SeedError
 from dataforge.models import connect
 from dataforge.models.client import ModelSpec
 from dataforge.plan.artifact import Plan, compile_program
-from dataforge.run import local
+from dataforge.run import sources
 from dataforge.run.options import RunOptions, RunSummary
 from dataforge.run.progress import Progress
 from dataforge.run.stop import Budget, Stop
@@ -147,7 +147,7 @@ def test_calls_in_flight_are_kept_where_the_seeds_break_half_way(
     plan = planned(tmp_path)
     with (tmp_path / "seeds.jsonl").open("a") as seeds:
         seeds.write("{ no JSON\n")
-    monkeypatch.setattr(local, "MAX_COUNTED_BYTES", 0)
+    monkeypatch.setattr(sources, "MAX_COUNTED_BYTES", 0)
     with ModelServer(delay_s=0.3) as slow:
         slow.answers = {"^Sort": "fact", "^Fact": "It is so indeed."}
         out = tmp_path / "out"

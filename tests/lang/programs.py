@@ -396,7 +396,7 @@ class Author:
             case 1:
                 return self.ref()
         name, words = self.name()
-        value, more = self.literal()
+        value, more = self.one_of([self.literal, self.ref])()
         return (name, value), [*words, "=", *more]
 
     def branch(self) -> tuple[s.Branch, Words]:
@@ -418,7 +418,7 @@ class Author:
 
     def setting(self) -> tuple[s.Setting, Words]:
         value: Any
-        match self.below(5):
+        match self.below(6):
             case 0:
                 word = self.one_of(["prompt", "system"])
                 value, words = self.text()
@@ -432,6 +432,9 @@ class Author:
             case 3:
                 word = self.one_of(["max_tokens", "stop"])
                 value, words = self.literal()
+            case 4:
+                word = "pass_rate"
+                value, words = self.range()
             case _:
                 word = self.one_of(["keep", "thinking"])
                 value, words = self.ref()

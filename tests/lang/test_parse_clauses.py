@@ -171,11 +171,15 @@ def test_item(text: str, tree: Any) -> None:
         ),
         ("verify v", s.Verify(name("v"), (), ())),
         (
-            'verify v(A.b, "x", tolerance = 0.1) { samples 3 keep best }',
+            'verify v(A.b, "x", tolerance = 0.1, unit = A.c) { samples 3 keep best pass_rate 0.1.. }',
             s.Verify(
                 name("v"),
-                (ref("A.b"), lit("x"), (name("tolerance"), lit(0.1))),
-                (s.Setting(name("samples"), lit(3)), s.Setting(name("keep"), ref("best"))),
+                (ref("A.b"), lit("x"), (name("tolerance"), lit(0.1)), (name("unit"), ref("A.c"))),
+                (
+                    s.Setting(name("samples"), lit(3)),
+                    s.Setting(name("keep"), ref("best")),
+                    s.Setting(name("pass_rate"), s.Range(0.1, None)),
+                ),
             ),
         ),
         ("branch A.b", s.Branch(ref("A.b"), False)),

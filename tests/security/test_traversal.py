@@ -15,8 +15,8 @@ from dataforge.domain.python import PythonImports, PythonRefused
 from dataforge.errors import SeedError
 from dataforge.lang.diagnostics import CompileError
 from dataforge.plan.artifact import compile_program
-from dataforge.run.jobs import seed_files
 from dataforge.run.options import RunOptions
+from dataforge.run.sources import sources_of
 
 PLANTED = "planted-9f3c"
 GRAPH = """
@@ -163,7 +163,7 @@ def test_seeds_that_the_graph_names(root: Path, outside: Path) -> None:
         assert codes(root, seeds=f'seeds "{way}"') == set(), way
         plan = compile_program(root / "main.forge")
         with pytest.raises(SeedError, match="outside the project") as error:
-            seed_files(plan, RunOptions(out=root / "out"))
+            sources_of(plan, RunOptions(out=root / "out"))
         assert error.value.code == "R010"
         assert "--seeds" in str(error.value.help)
 
@@ -173,9 +173,9 @@ def test_seeds_inside_and_seeds_of_the_user_s_own_choice(root: Path, outside: Pa
     (root / "own" / "seeds.jsonl").write_text('{"text": "a"}\n')
     assert codes(root, seeds='seeds "own/*.jsonl"') == set()
     plan = compile_program(root / "main.forge")
-    assert seed_files(plan, RunOptions(out=root / "out"))[0] == [root / "own" / "seeds.jsonl"]
+    assert sources_of(plan, RunOptions(out=root / "out")).files == (root / "own" / "seeds.jsonl",)
     given = RunOptions(out=root / "out", seeds=(str(outside / "seeds.jsonl"),))
-    assert seed_files(plan, given)[0] == [outside / "seeds.jsonl"]
+    assert sources_of(plan, given).files == (outside / "seeds.jsonl",)
 
 
 @pytest.mark.parametrize(

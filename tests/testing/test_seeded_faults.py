@@ -229,7 +229,7 @@ def test_a_node_that_accepts_what_breaks_its_post_is_found(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run engine checks `post`; were it to forget, this is what would find it."""
-    monkeypatch.setattr("dataforge.actions.node.broken", lambda *_: [])
+    monkeypatch.setattr("dataforge.actions.attempt.broken", lambda *_: [])
     found = not_passed(copy_of("quickstart.forge", project))
     assert any(
         check == "survives" and "it accepted an outcome that breaks `post`" in text
