@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,10 +12,8 @@ from pydantic import BaseModel
 from dataforge.domain import actions as a
 from dataforge.domain.measures import TokenCounter
 from dataforge.domain.structs import fields_of
-from dataforge.errors import InputError
 from dataforge.models.client import ChatReply, ChatRequest
-from dataforge.verifiers import Response, Verdict, Verifier, find, verify
-from dataforge.verifiers.protocol import error
+from dataforge.verifiers import Response, Verdict, Verifier, checked
 from schemas.chat import Message
 from schemas.corpus import VerdictLine
 from schemas.task import Task
@@ -29,23 +25,6 @@ ModelCaller = Callable[[a.Model, ChatRequest, str, Purpose], Awaitable[ChatReply
 
 Checker = Callable[[Verifier[Any] | None, Task, Response], Awaitable[Verdict]]
 """Judges a response to a task, by a verifier or by the one that the task names."""
-
-
-async def checked(verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
-    """What a verifier says: at once, or in a thread where it waits for a process of its own.
-
-    A task that names no verifier, or another one, is a fault of the task.
-    """
-    if verifier is None:
-        try:
-            verifier = find(task.verifier)
-        except InputError as failure:
-            return error("task", f"{failure.message}, and the task names it")
-    elif task.verifier not in ("", verifier.name):
-        return error("task", f"it is a task for `{task.verifier}`, and `{verifier.name}` got it")
-    if verifier.isolation == "inline" and threading.current_thread() is threading.main_thread():
-        return verify(verifier, task, response)
-    return await asyncio.to_thread(verify, verifier, task, response)
 
 
 class Rejected(Exception):

@@ -106,7 +106,9 @@ def _under_way(directory: Path) -> bool:
 
 def _counts(manifest: dict[str, Any]) -> str:
     rows = manifest["counts"]["rows"]
-    return f"the corpus has {rows['final']:,} samples, {rows['call']:,} calls and {rows['rejected']:,} rejected rows"
+    lost = rows.get("lost", 0)
+    told = f"the corpus has {rows['final']:,} samples, {rows['call']:,} calls and {rows['rejected'] - lost:,} rejected rows"
+    return f"{told}; {lost:,} samples did not pass a verifier" if lost else told
 
 
 def _console() -> Console:

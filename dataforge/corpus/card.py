@@ -115,11 +115,13 @@ def _counts(manifest: Mapping[str, Any]) -> str:
         for code, number in sorted(found.items())
     )
     table = f"\n| reason | | rows |\n|---|---|---|\n{reasons}\n" if reasons else ""
+    samples = counts["rows"].get("lost", 0)
+    lost = f", and so are {samples:,} samples (`kind` is `call`) that did not pass a verifier" if samples else ""
     return f"""## Counts
 
 {counts["planned"]:,} rows = {counts["kept"]:,} kept + {counts["rejected"]:,} rejected + {counts["failed"]:,} lost to errors + {counts["parked"]:,} not finished.
 {counts["filtered"]:,} seeds did not satisfy the graph's `from` and were not attempted. What the codes mean is in DataForge's
-`docs/errors.md`; the rejected rows themselves are in `rejected/`.
+`docs/errors.md`; the rejected rows themselves are in `rejected/`{lost}.
 {table}
 {counts["calls"]:,} model calls, {counts["prompt_tokens"]:,} prompt tokens, {counts["completion_tokens"]:,} completion tokens.
 """

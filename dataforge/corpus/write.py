@@ -15,7 +15,7 @@ from typing import Any
 
 from dataforge.corpus.card import card
 from dataforge.corpus.layout import CARD, FOLDERS, MANIFEST, PLAN, shard_name
-from dataforge.run.output import REJECTED, TRAIN, whole
+from dataforge.run.output import LOST, REJECTED, TRAIN, whole
 from dataforge.run.shard import Seal
 from dataforge.run.storage import Storage
 from dataforge.run.store import SHARDS
@@ -84,7 +84,7 @@ def write_corpus(storage: Storage, seals: Sequence[Seal], info: CorpusInfo) -> d
         "models": {name: dict(model) for name, model in info.models.items()},
         "counts": {
             **info.counts,
-            "rows": {kind: rows[kind] for kind in (TRAIN, "final", "call", REJECTED)},
+            "rows": {kind: rows[kind] for kind in (TRAIN, "final", "call", REJECTED, LOST)},
             "tokens_in_train": sum(seal.tokens for seal in ordered),
         },
         "rejected_by": dict(info.rejected_by),

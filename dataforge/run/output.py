@@ -20,6 +20,7 @@ from dataforge.run.storage import put_in_place, storing
 from schemas.corpus import Row
 
 TRAIN, REJECTED = "train", "rejected"
+LOST = "lost"
 
 ROWS_A_GROUP = 1_000
 _BYTES_A_GROUP = 64 * 1024 * 1024
@@ -106,12 +107,13 @@ class Written:
     """What the two files of a shard hold.
 
     Attributes:
-        rows: rows by kind: `train`, of which `final` and `call`, and `rejected`.
+        rows: rows by kind: `train`, of which `final` and `call`, and `rejected`, of which `lost` are samples of a row that may
+            have been kept.
         tokens: in the training rows.
         files: file name → BLAKE2b hash (32 hex digits).
     """
 
-    rows: dict[str, int] = field(default_factory=lambda: {TRAIN: 0, "final": 0, "call": 0, REJECTED: 0})
+    rows: dict[str, int] = field(default_factory=lambda: {TRAIN: 0, "final": 0, "call": 0, REJECTED: 0, LOST: 0})
     tokens: int = 0
     files: dict[str, str] = field(default_factory=dict)
 
@@ -131,8 +133,7 @@ def write_rows(outcomes: Iterable[Sequence[bytes]], folder: Path) -> Written:
         for kind, part in _parted(table):
             writers[kind].write(part)
             written.rows[kind] += part.num_rows
-            if kind == TRAIN:
-                _count(part, written)
+            _count(part, kind, written)
     for writer in writers.values():
         written.files[writer.path.name] = writer.close()
     return written
@@ -175,9 +176,12 @@ def _parted(table: Any) -> Iterator[tuple[str, Any]]:
             yield kind, part
 
 
-def _count(part: Any, written: Written) -> None:
+def _count(part: Any, kind: str, written: Written) -> None:
     import pyarrow.compute as pc
 
+    if kind == REJECTED:
+        written.rows[LOST] += pc.sum(pc.equal(part["kind"], "call")).as_py()
+        return
     written.tokens += pc.sum(part["tokens"]).as_py()
     for entry in pc.value_counts(part["kind"]).to_pylist():
         written.rows[entry["values"]] += entry["counts"]

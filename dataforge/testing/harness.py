@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from dataforge.actions.ask import answer_schema
-from dataforge.actions.context import Checker, ModelCaller, Purpose, Rejected, RowContext, checked
+from dataforge.actions.context import Checker, ModelCaller, Purpose, Rejected, RowContext
 from dataforge.actions.judge import criteria_of, weigh
 from dataforge.actions.node import run_node
 from dataforge.domain import actions as a
@@ -22,7 +22,7 @@ from dataforge.models import grading
 from dataforge.models.client import ChatReply, ChatRequest
 from dataforge.run.row import Router
 from dataforge.testing.strategies import State
-from dataforge.verifiers import Response, Verdict, Verifier
+from dataforge.verifiers import Response, Verdict, Verifier, checked
 from schemas.task import Task
 
 MOST_CORNERS = 729

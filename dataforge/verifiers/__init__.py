@@ -10,8 +10,19 @@ To add a verifier, add a file to `library/` (or an entry point `dataforge.verifi
 its gold cases to `gold/`. `dataforge verifiers audit` measures how often each is wrong.
 """
 
-from dataforge.verifiers.checking import verify
+from dataforge.verifiers.checking import checked, verify
 from dataforge.verifiers.protocol import Candidate, Case, Facts, Response, Verdict, Verifier
 from dataforge.verifiers.registry import find, names
 
-__all__ = ["Candidate", "Case", "Facts", "Response", "Verdict", "Verifier", "find", "names", "verify"]
+__all__ = [
+    "Candidate",
+    "Case",
+    "Facts",
+    "Response",
+    "Verdict",
+    "Verifier",
+    "checked",
+    "find",
+    "names",
+    "verify",
+]

@@ -6,6 +6,7 @@ timer of this process; that needs the main thread, so elsewhere it runs in a wor
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dataforge.errors import InputError
 from dataforge.verifiers.protocol import Response, Verdict, Verifier, error
+from dataforge.verifiers.registry import find
 from dataforge.verifiers.workers import judge_in_worker
 from schemas.task import Task
 
@@ -37,6 +40,23 @@ def verify(verifier: Verifier[Any], task: Task, response: Response) -> Verdict:
             return judge_here(verifier, task, response)
     except _OutOfTime:
         return error("timeout", f"`{verifier.name}` took more than {verifier.limit_s:g} CPU seconds")
+
+
+async def checked(verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
+    """`verify` for an event loop: at once where that is quick, else in a thread that waits for the verifier's process.
+
+    Without a verifier it is the one that the task names. A task that names no verifier, or another one, is a fault of the task.
+    """
+    if verifier is None:
+        try:
+            verifier = find(task.verifier)
+        except InputError as failure:
+            return error("task", f"{failure.message}, and the task names it")
+    elif task.verifier not in ("", verifier.name):
+        return error("task", f"it is a task for `{task.verifier}`, and `{verifier.name}` got it")
+    if verifier.isolation == "inline" and threading.current_thread() is threading.main_thread():
+        return verify(verifier, task, response)
+    return await asyncio.to_thread(verify, verifier, task, response)
 
 
 def judge_here(verifier: Verifier[Any], task: Task, response: Response) -> Verdict:

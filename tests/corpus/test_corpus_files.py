@@ -151,7 +151,7 @@ def test_rows_come_back_in_order_kept_and_rejected_apart(tmp_path: Path) -> None
     assert list(read_rows(tmp_path)) == rows_of(KEPT, rejected=False)
     assert list(read_rows(tmp_path, rejected=True)) == rows_of(REJECTED, rejected=True)
     assert read_manifest(tmp_path) == manifest
-    assert manifest["counts"]["rows"] == {"train": 6, "final": 3, "call": 3, "rejected": 2}
+    assert manifest["counts"]["rows"] == {"train": 6, "final": 3, "call": 3, "rejected": 2, "lost": 0}
 
 
 def test_datasets_opens_both_parts(tmp_path: Path) -> None:

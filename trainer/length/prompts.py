@@ -16,13 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataforge.errors import InputError
+from dataforge.verifiers import Response, checked
+from dataforge.verifiers import find as verifier_named
 from schemas.chat import Message
+from schemas.task import Task
 from trainer.conversations import conversation, find
 
 BENCHMARK = "prompts"
 """Name of the set of a problem that does not say which it is from."""
 _ROWS_AT_ONCE = 256
-_FORM = 'a row is {"prompt": "…"} or {"messages": […]}, with `id`, `benchmark` and `expected` (or `answer`) if wished'
+_FORM = 'a row is {"prompt": "…"} or {"messages": […]}, with `id`, `benchmark` and `expected` (or `answer`), or `verifier` and `facts`, if wished'
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Prompt:
         benchmark: name of its set.
         messages: what the policy is asked, up to and without its turn.
         expected: the reference answer, or None.
+        task: what a verifier scores answers by, in the place of the reference answer; None where there is none.
         asked: the budget that the messages ask for, or None; see `asking`.
     """
 
@@ -42,6 +46,7 @@ class Prompt:
     messages: tuple[Message, ...]
     expected: str | None = None
     asked: int | None = None
+    task: Task | None = None
 
 
 def read_prompts(paths: Sequence[Path]) -> list[Prompt]:
@@ -139,7 +144,25 @@ def _prompt(row: Mapping[str, Any], where: str, name: str) -> Prompt:
         benchmark=_word(row, ("benchmark",), where) or BENCHMARK,
         messages=tuple(message.model_copy(update={"train": False}) for message in messages),
         expected=_word(row, ("expected", "answer"), where) or None,
+        task=_task(row, where),
     )
+
+
+def _task(row: Mapping[str, Any], where: str) -> Task | None:
+    """The task of a row that names its verifier, as `dataforge verifiers tasks` writes them."""
+    name = _word(row, ("verifier",), where)
+    if not name:
+        return None
+    try:
+        verifier_named(name)
+        facts = row.get("facts") or {}
+        return Task(prompt="", verifier=name, facts=orjson.loads(facts) if isinstance(facts, str) else facts)
+    except InputError as error:
+        raise _wrong(where, error.message, error.help) from error
+    except ValueError as error:
+        raise _wrong(
+            where, "has `facts` that are no JSON object", "they are the hidden facts of its verifier"
+        ) from error
 
 
 def _word(row: Mapping[str, Any], names: Sequence[str], where: str) -> str:
@@ -192,6 +215,13 @@ _LEAD_IN = re.compile(r"answer is|answer:", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?|[-+]?\.\d+", re.ASCII)
 _AROUND = "".join(set(punctuation + whitespace) - set("-+."))
 """What may stand before a number and is no part of it; behind one, a full stop may too."""
+
+
+async def scored(prompt: Prompt, answer: str) -> float | None:
+    """The score of an answer: by the prompt's verifier, else by its reference answer; None where nothing can be said."""
+    if prompt.task is not None:
+        return (await checked(None, prompt.task, Response(answer, reasoning=""))).score
+    return score(answer, prompt.expected)
 
 
 def score(answer: str, expected: str | None) -> float | None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from dataforge.errors import InputError, Interrupted
 from trainer.chat import TAGS
 from trainer.length.policy import Draft, Policy
-from trainer.length.prompts import Prompt, score
+from trainer.length.prompts import Prompt, scored
 from trainer.length.trace import Case, Trace, Unfit, cut, encode
 from trainer.masks import Renderer
 from trainer.packed import text_hash
@@ -242,7 +242,7 @@ class _Rollouts:
             answer_tokens=len(said_ids),
             ended=ended,
             expected=prompt.expected,
-            score=score(answer, prompt.expected),
+            score=await scored(prompt, answer),
             asked=prompt.asked,
             unfit=unfit,
         )

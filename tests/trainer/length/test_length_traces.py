@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import string
 from pathlib import Path
@@ -16,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from dataforge.errors import InputError
 from schemas.chat import Message
 from trainer.conversations import Conversations
-from trainer.length.prompts import Prompt, asking, read_prompts, score
+from trainer.length.prompts import Prompt, asking, read_prompts, score, scored
 from trainer.length.trace import (
     Trace,
     TraceWriter,
@@ -257,6 +258,8 @@ def test_prompts_are_read_from_parquet_and_folders(tmp_path: Path) -> None:
         (['{"messages": [{"role": "poet", "content": "a"}]}'], "`role`"),
         (['{"prompt": "a", "tools": [{"name": "f"}]}'], "offers tools"),
         (['{"prompt": "a", "answer": ["b"]}'], "`answer` that is neither"),
+        (['{"prompt": "a", "verifier": "matths"}'], "there is no verifier `matths`"),
+        (['{"prompt": "a", "verifier": "exact", "facts": "42"}'], "`facts` that are no JSON object"),
     ],
 )
 def test_what_is_no_prompt_is_refused_with_its_place(tmp_path: Path, lines: list[str], told: str) -> None:
@@ -271,6 +274,21 @@ def test_a_prompt_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         read_prompts([tmp_path / "p.jsonl"])
     assert refused.value.code == "L002"
+
+
+def test_a_prompt_that_names_its_verifier_is_scored_by_it(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "What is 2/4?", "verifier": "maths", "facts": {"answer": "1/2"}},
+        {"prompt": "What is 2/4?", "verifier": "maths", "facts": json.dumps({"answer": "1/2"})},
+        {"prompt": "What is 2/4?", "verifier": "maths", "facts": {"answr": "1/2"}},
+    ]
+    (path := tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    good, as_text, faulty = read_prompts([path])
+    for prompt in (good, as_text):
+        assert asyncio.run(scored(prompt, "So it is \\boxed{0.5}")) == 1.0
+        assert asyncio.run(scored(prompt, "So it is \\boxed{0.25}")) == 0.0
+        assert asyncio.run(scored(prompt, "")) == 0.0
+    assert asyncio.run(scored(faulty, "So it is \\boxed{0.5}")) is None  # the task's fault, and no wrong answer
 
 
 @pytest.mark.parametrize(("budget", "said"), [(8000, "8k"), (8192, "8192"), (96, "96"), (30_000, "30k")])
