@@ -168,9 +168,8 @@ def _make(
 ) -> dict[str, Any]:
     given = [row.budget for row in _masked(masked)]
     tagged, needed = len(given), plan.needed(len(given))
-    budgets = {budget for budget in given if budget is not None}
-    # Several budgets are asked for by the prompts, and ordinary prompts ask for none.
-    budget = budgets.pop() if len(budgets) == 1 else None
+    # An ordinary prompt asks for no budget, so its row is held to the longest of those that others ask for.
+    budget = max((budget for budget in given if budget is not None), default=None)
     fitting, too_long = _fitting(_ordinary(ordinary), budget, tokenizer) if needed else ([], 0)
     if needed > len(fitting):
         beside = f" besides {too_long:,} that think past the budget of {budget:,} tokens" if too_long else ""
