@@ -31,6 +31,7 @@ from tests.e2e.server import ModelServer
 from tests.e2e.test_run import go
 
 ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "graphs" / "rejection.forge"
 STRUCTS = """
 from schemas.task import Task
 struct Note { text: str  score: float = 0  rate: float = 0  reasoning: str? = null }
@@ -296,7 +297,7 @@ def test_a_judge_verifies_by_its_rubric(tmp_path: Path, server: Solver) -> None:
 def test_the_share_kept_fits_the_theory(tmp_path: Path) -> None:
     """Of a model that is right in 30% of its answers, best of 4 keeps 1 − 0.7⁴ of the tasks."""
     with Solver(accuracy=0.3) as server:
-        plan = planned(tmp_path, "verify Task { samples 4  keep best }")
+        plan = compile_program(SHIPPED)
         summary, kept, rejected = ran(plan, tmp_path, server, rows=400, seeds=("verifier:sums",))
     expected = 1 - 0.7**4
     spread = math.sqrt(expected * (1 - expected) / 400)
@@ -313,22 +314,9 @@ def test_the_share_kept_fits_the_theory(tmp_path: Path) -> None:
 
 def test_killed_again_and_again_it_draws_no_sample_twice(tmp_path: Path, package: Path) -> None:
     with Solver(accuracy=0.3, delay_s=0.02) as server:
-        planned(tmp_path, "verify Task { samples 4  keep best }")
         (tmp_path / "models.toml").write_text(server.models_file())
-        command = [
-            *(
-                sys.executable,
-                "-m",
-                "dataforge",
-                "run",
-                "main.forge",
-                "--seeds",
-                "verifier:sums",
-                "--rows",
-                "60",
-            ),
-            *("--models", "models.toml", "--out", "out", "--json"),
-        ]
+        more = "--seeds verifier:sums --rows 60 --models models.toml --out out --json"
+        command = [sys.executable, "-m", "dataforge", "run", str(SHIPPED), *more.split()]
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), str(ROOT)])}
         repeated = 0
         for least in (30, 80, 130):
