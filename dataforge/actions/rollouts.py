@@ -2,8 +2,8 @@
 
 Each sample is a whole attempt at the node, on a fork of the row, with calls that are numbered by the sample and so
 journalled like any other: what was drawn before a kill is not drawn again. Checks run as each answer arrives. A sample
-passes where every `verify` (and `judge`) of the node accepts it and the node's contract holds; what does not pass is kept on
-record with the verdict. What is no fault of the model is kept apart: a verifier that failed counts for no sample, and
+passes where every `verify` (and `judge`) of the node accepts it and the node's contract holds; what does not pass, or is not kept, stays
+on record with the verdict. What is no fault of the model is kept apart: a verifier that failed counts for no sample, and
 where code cannot be isolated the run stops.
 """
 
@@ -25,7 +25,7 @@ from dataforge.domain import actions as a
 from dataforge.errors import RunError
 from schemas.corpus import VerdictLine
 
-UNVERIFIED, UNJUDGED, OFF_RATE = "R111", "R112", "R113"
+UNVERIFIED, UNJUDGED, OFF_RATE, SPARED = "R111", "R112", "R113", "R115"
 NO_ISOLATION = "R114"
 
 AHEAD = 4
@@ -36,7 +36,7 @@ NEAR = 0.8
 """Two samples of which so large a share of the runs of five words is common (Jaccard) count as one. Punctuation and case count for nothing."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Sample:
     """One sample when it has come to its end: `code` and `reason` say why it is lost, where it is."""
 
@@ -79,25 +79,29 @@ async def sampled(node: a.Node, rollouts: a.Rollouts, name: str, context: RowCon
             if sample.passed:
                 sample.draft.write(rollouts.rate, rate)
                 _settle(sample)
+    told = f"{sum(sample.passed for sample in judged)} of {len(judged)} samples pass"
+    line = VerdictLine(node=name, criterion="pass_rate", score=rate, reason=told, round=0)
     winners = _kept(node, rollouts, [sample for sample in drawn if sample.passed])
-    lost = [_lost(name, sample, context) for sample in drawn if not sample.passed]
-    line = VerdictLine(
-        node=name,
-        criterion="pass_rate",
-        score=rate,
-        reason=f"{sum(sample.passed for sample in judged)} of {len(judged)} samples pass",
-        round=0,
-    )
     low, high = rollouts.pass_rate or (0.0, 1.0)
-    if not winners or not low <= rate <= high:
+    rejection: Rejected | None = None
+    if not winners:
+        rejection = _none(name, node, drawn, told)
+    elif not low <= rate <= high:
+        rejection = Rejected(name, OFF_RATE, f"{told}, and `pass_rate` wants {low:g}..{high:g} of them")
+    for sample in drawn:
+        if sample.passed and (rejection or sample not in winners):
+            sample.code = SPARED
+            sample.reason = "it passes, and " + (
+                "the row is rejected" if rejection else "another sample is kept"
+            )
+    lost = [_lost(name, sample, context) for sample in drawn if not sample.passed]
+    if rejection is not None:
         earlier = len(context.exchanges)
         for sample in drawn:
             context.exchanges.extend(sample.draft.context.exchanges[earlier:])
         context.lost.extend(lost)
         context.verdicts.append(line)
-        if winners:
-            raise Rejected(name, OFF_RATE, f"{line.reason}, and `pass_rate` wants {low:g}..{high:g} of them")
-        raise _none(name, node, drawn, line.reason)
+        raise rejection
     after = []
     for place, sample in enumerate(winners):
         (state,) = sample.states

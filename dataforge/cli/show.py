@@ -108,7 +108,7 @@ def _counts(manifest: dict[str, Any]) -> str:
     rows = manifest["counts"]["rows"]
     lost = rows.get("lost", 0)
     told = f"the corpus has {rows['final']:,} samples, {rows['call']:,} calls and {rows['rejected'] - lost:,} rejected rows"
-    return f"{told}; {lost:,} samples did not pass a verifier" if lost else told
+    return f"{told}; {lost:,} samples were drawn and not kept" if lost else told
 
 
 def _console() -> Console:

@@ -125,8 +125,9 @@ def test_what_is_kept_follows_from_the_rule(
         return
     assert {note.rate for note in notes} == {len(right) / len(judged)}
     lost = [lost for row in after for lost in row.lost]
-    assert [entry.sample for entry in lost] == [n for n in range(len(drawn)) if n not in right]
-    assert {entry.code for entry in lost} <= {"R111", "R112"}
+    assert [entry.sample for entry in lost] == [n for n in range(len(drawn)) if n not in numbers]
+    codes = {"passed": "R115", "failed": "R111", "error": "R112"}
+    assert [entry.code for entry in lost] == [codes[drawn[entry.sample][0]] for entry in lost]
     highest = max(drawn[n][1] for n in right)
     if keep == "best":
         assert numbers == [min(n for n in right if drawn[n][1] == highest)]

@@ -1,0 +1,228 @@
+"""Reading calls: every form, by scanners that know quotes and braces; and writing is its inverse."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataforge.verifiers.calling import writing
+from dataforge.verifiers.calling.forms import FORMS, Form, Reading, from_server, read, typed
+from dataforge.verifiers.calling.signatures import signatures
+from dataforge.verifiers.calling.strict_json import DEPTH, NotJson, value_of
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string"},
+        "count": {"type": "integer"},
+        "size": {"type": "number"},
+        "flag": {"type": "boolean"},
+        "maybe": {"type": ["string", "null"]},
+        "list": {"type": "array", "items": {}},
+        "more": {"type": "object"},
+    },
+}
+KNOWN = signatures([{"type": "function", "function": {"name": "tool", "parameters": SCHEMA}}])
+
+
+def reading(text: str) -> Reading:
+    return read(text, 0, len(text), KNOWN)
+
+
+def found(text: str) -> list[tuple[str, dict[str, Any], Form]]:
+    made = reading(text)
+    assert not made.malformed, made.malformed
+    return [(call.name, call.arguments, call.form) for call in made.calls]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+arguments = st.fixed_dictionaries(
+    {},
+    optional={
+        "text": st.text(),
+        "count": st.integers(),
+        "size": st.floats(allow_nan=False, allow_infinity=False),
+        "flag": st.booleans(),
+        "list": st.lists(json_values, max_size=3),
+        "more": st.dictionaries(st.text(), json_values, max_size=3),
+    },
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(arguments, min_size=1, max_size=3),
+    st.sampled_from(FORMS),
+    st.none() | st.randoms(use_true_random=False),
+)
+def test_what_is_written_is_read_back(
+    sent: list[dict[str, Any]], form: Form, rng: random.Random | None
+) -> None:
+    calls = [("tool", one) for one in sent]
+    if form == "openai":
+        made = from_server([writing.server_call(name, one, rng) for name, one in calls])
+        assert not made.malformed
+        assert [(call.name, call.arguments) for call in made.calls] == calls
+        return
+    try:
+        text = writing.text_of(calls, form, rng)
+    except writing.CannotCarry:
+        assert form == "qwen3_coder"
+        return
+    assert found(text) == [(*call, form) for call in calls]
+
+
+def test_a_closing_tag_in_a_string_ends_nothing() -> None:
+    text = writing.block(
+        "tool", {"text": '</tool_call>\n<tool_call>{"name": "tool", "arguments": {}}</tool_call> \\" }'}
+    )
+    assert len(found(text)) == 1
+
+
+def test_text_around_blocks_is_prose() -> None:
+    made = reading("One moment. " + writing.block("tool", {}) + " Done.")
+    assert made.prose == "One moment.  Done."
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("<tool_call>", "no JSON"),
+        ('<tool_call>{"name": "tool", "arguments": {}}', "not closed"),
+        ('<tool_call>{"name": "tool", "arguments": {}} x</tool_call>', "something stands behind"),
+        ('<tool_call>{"name": "tool", "arguments": {}, "x": 1}</tool_call>', "no others"),
+        ('<tool_call>{"name": "tool", "parameters": {}}</tool_call>', "no others"),
+        ('<tool_call>{"name": "", "arguments": {}}</tool_call>', "names no tool"),
+        ('<tool_call>{"name": "tool", "arguments": []}</tool_call>', "arguments are no JSON object"),
+        ('<tool_call>{"name": "tool", "arguments": {"a": 1, "a": 1}}</tool_call>', "twice"),
+        ('<tool_call>{"name": "tool", "arguments": {"a": Infinity}}</tool_call>', "no JSON"),
+        ('<tool_call>{"name": "tool", "arguments": {"a": 1e999}}</tool_call>', "too large"),
+        ('<tool_call>{"name": "tool", "arguments": {"a": "b\n"}}</tool_call>', "no JSON"),
+        ("</tool_call>", "closes nothing"),
+        ("<function=tool>", "not closed"),
+        ("<function=>{}</function>", "no name"),
+        ("<function=tool>{} x</function>", "something stands behind"),
+        ("<tool_call><function=tool>{}</function></tool_call>", "JSON stands in"),
+        ("<function=tool><parameter=a>1</function>", "parameter is not closed"),
+        ("<function=tool><parameter=a>1</parameter><parameter=a>1</parameter></function>", "twice"),
+        ("<|python_tag|>print(1)", "no JSON"),
+        ('<|python_tag|>{"name": "tool", "parameters": {}} and more', "something stands behind"),
+        ('<|python_tag|>{"name": "tool", "parameters": {}};', "no JSON"),
+        ('<|python_tag|>{"name": "tool", "parameters": {}}<|eom_id|>x', "behind the end"),
+        ('{"name": "tool", "parameters": {}} ok', "whole reply"),
+        ('{"name": "tool", "parameters": "{}"}', "whole reply"),
+        ('[{"name": "tool", "arguments": {}}]', "whole reply"),
+        ("<tool_response>1</tool_response>", "not the model's to write"),
+    ],
+)
+def test_what_begins_like_a_call_and_is_none_is_malformed(text: str, why: str) -> None:
+    made = reading(text)
+    assert not made.calls
+    assert why in made.malformed[0].why
+
+
+def test_after_something_malformed_reading_goes_on() -> None:
+    made = reading(
+        "<tool_call>{</tool_call>"
+        + writing.block("tool", {"count": 1})
+        + "<tool_call>"
+        + writing.block("tool", {"count": 2})
+    )
+    assert [call.arguments["count"] for call in made.calls] == [1, 2]
+    assert len(made.malformed) == 2
+
+
+def test_json_that_names_no_tool_is_prose() -> None:
+    for text in (
+        '{"name": "Ana", "age": 3}',
+        'Like {"name": "x", "arguments": {}} here',
+        "{}",
+        "[1]",
+        "{not json}",
+    ):
+        made = reading(text)
+        assert not made.calls
+        assert not made.malformed
+        assert made.prose == text
+
+
+def test_llama_may_say_that_it_is_a_function() -> None:
+    assert found('{"type": "function", "name": "tool", "parameters": {}}') == [("tool", {}, "llama")]
+    assert reading('{"type": "tool", "name": "tool", "parameters": {}}').malformed
+
+
+@pytest.mark.parametrize(
+    ("text", "schema", "value"),
+    [
+        ("5", {"type": "string"}, "5"),
+        ("5", {"type": "integer"}, 5),
+        ("5.0", {"type": "integer"}, 5.0),
+        ("5", {"type": "number"}, 5),
+        ("five", {"type": "integer"}, "five"),
+        ("True", {"type": "boolean"}, True),
+        ("false", {"type": "boolean"}, False),
+        ("1", {"type": "boolean"}, "1"),
+        ("true", {"type": "string"}, "true"),
+        ("true", {"type": "integer"}, "true"),
+        ("null", {"type": ["string", "null"]}, None),
+        ("None", {"type": ["integer", "null"]}, None),
+        ("null", {"type": "string"}, "null"),
+        ("[1, 2]", {"type": "array"}, [1, 2]),
+        ('{"a": "b"}', {"type": "object"}, {"a": "b"}),
+        ("[1, 2]", {"type": "object"}, "[1, 2]"),
+        ("[1, 2]", {"type": "string"}, "[1, 2]"),
+        ("x", {}, "x"),
+        ("7", {}, 7),
+        ("7", {"anyOf": [{"type": "integer"}, {"type": "string"}]}, 7),
+        ("7", {"enum": ["7", "8"]}, "7"),
+        ("7", {"$ref": "#/$defs/n"}, 7),
+    ],
+)
+def test_values_without_quotes_take_their_type_from_the_schema(
+    text: str, schema: dict[str, Any], value: Any
+) -> None:
+    made = typed(text, schema, {"$defs": {"n": {"type": "integer"}}})
+    assert (type(made), made) == (type(value), value)
+
+
+def test_parsed_calls_are_read_strictly() -> None:
+    def one(arguments: Any, **rest: Any) -> Reading:
+        return from_server(
+            [{"type": "function", "function": {"name": "tool", "arguments": arguments}, **rest}]
+        )
+
+    assert one('{"a": 1}', id="x").calls[0].id == "x"
+    assert one({"a": 1}).calls[0].arguments == {"a": 1}
+    for bad in (
+        "",
+        "null",
+        '"{}"',
+        "{",
+        "[]",
+        None,
+        3,
+        '{"a": 1, "a": 2}',
+        {"a": float("nan")},
+        {"a": {1, 2}},
+    ):
+        assert one(bad).malformed, bad
+    assert one({}, type="custom").malformed
+    assert from_server(["x", None, {}]).malformed[2].why
+
+
+def test_json_is_bounded_in_depth() -> None:
+    assert value_of("[" * DEPTH + "]" * DEPTH)
+    for text in ("[" * (DEPTH + 1) + "]" * (DEPTH + 1), "[" * 100_000, '{"a":' * 500 + "1" + "}" * 500):
+        with pytest.raises(NotJson):
+            value_of(text)
+    wide = json.dumps([[at] for at in range(1000)])
+    assert len(value_of(wide)) == 1000
