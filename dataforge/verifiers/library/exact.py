@@ -1,0 +1,94 @@
+"""Exact match: the final answer is one of the accepted texts, up to what the facts say does not count.
+
+Where the final answer stands is told in `matching/finals.py`, what never counts in `matching/normal.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from dataforge.verifiers.matching.finals import Final, final, whole
+from dataforge.verifiers.matching.normal import layers, normal
+from dataforge.verifiers.matching.spans import shifted
+from dataforge.verifiers.protocol import Case, Facts, Response, Verdict, Verifier, failed, passed, unparsed
+from dataforge.verifiers.spoken import spoken
+from schemas.task import Task
+
+
+class ExactFacts(Facts):
+    """The accepted texts, and what does not count when they are compared."""
+
+    answers: tuple[str, ...] = Field(min_length=1, description="every text that is right")
+    where: Literal["final", "whole"] = Field(
+        default="final",
+        description="`final`: the final answer, wherever it is stated; `whole`: the whole reply and nothing else",
+    )
+    ignore_case: bool = Field(default=True, description="whether upper and lower case are the same")
+    ignore_punctuation: bool = Field(
+        default=False, description="whether punctuation counts for nothing, save inside numbers"
+    )
+    ignore_articles: bool = Field(default=False, description="whether a, an and the count for nothing")
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> ExactFacts:
+        for text in self.answers:
+            if not self.key(text):
+                raise ValueError(f"of the accepted answer {text!r} nothing counts")
+        return self
+
+    def key(self, text: str) -> str:
+        """What of a text counts."""
+        return normal(
+            text,
+            ignore_case=self.ignore_case,
+            ignore_punctuation=self.ignore_punctuation,
+            ignore_articles=self.ignore_articles,
+        )
+
+
+class Exact(Verifier[ExactFacts]):
+    """The final answer, or the whole reply, is one of the accepted texts, up to white space and what is said not to count."""
+
+    name = "exact"
+    family = "multiple choice and matching"
+    facts = ExactFacts
+
+    def check(self, facts: ExactFacts, response: Response) -> Verdict:
+        said = spoken(response)
+        if said.fault:
+            return unparsed(said.fault)
+        cut_off = response.finish_reason == "length"
+        accepted = {facts.key(text) for text in facts.answers}
+        find = whole if facts.where == "whole" else final
+        found: Final = find(said.answer, facts.key, cut_off=cut_off)
+        candidates = shifted(found.candidates, said.offset)
+        if found.conflict:
+            return failed(found.fault, candidates=candidates)
+        if not found.extents:
+            return unparsed(found.fault, candidates=candidates)
+        for text, (start, end) in found.extents:
+            forms = (text,) if facts.where == "whole" else layers(text)
+            if any(facts.key(form) in accepted for form in forms):
+                span = (start + said.offset, end + said.offset)
+                return passed(text.strip(), span, candidates=candidates)
+        text, (start, end) = found.extents[-1]
+        return failed(
+            "the answer is none of those accepted",
+            text.strip(),
+            (start + said.offset, end + said.offset),
+            candidates=candidates,
+        )
+
+    def tasks(self, seed: int, n: int) -> Iterator[Task]:
+        from dataforge.verifiers.matching.questions import exact_task, numbered
+
+        return numbered(exact_task, self.name, seed, n)
+
+    def cases(self, rng: random.Random) -> Iterator[Case]:
+        from dataforge.verifiers.matching.text_cases import exact_cases
+
+        return exact_cases(self.name, rng)

@@ -1,0 +1,142 @@
+"""Multiple choice: what counts as a choice, and what only looks like one."""
+
+from __future__ import annotations
+
+import random
+import time
+from itertools import islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataforge.verifiers import Response, Verdict, find, verify
+from dataforge.verifiers.audit import fault
+from dataforge.verifiers.matching.choices import choose
+from dataforge.verifiers.matching.options import LETTERS, options
+from schemas.task import Task
+
+VERIFIER = find("multiple_choice")
+CITIES = ("London", "Paris", "Rome", "Madrid")
+
+
+def said(text: str, answer: str = "B", texts: tuple[str, ...] = CITIES, **more: str) -> Verdict:
+    task = Task(prompt="?", facts={"answer": answer, "options": list(texts)})
+    return verify(VERIFIER, task, Response(text, **more))  # type: ignore[arg-type]
+
+
+@settings(max_examples=60)
+@given(st.randoms(use_true_random=False))
+def test_no_drawn_case_is_misjudged(rng: random.Random) -> None:
+    for case in islice(VERIFIER.cases(rng), 4):
+        verdict = verify(VERIFIER, case.task, case.response)
+        assert fault(case, verdict) is None, (case, verdict)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "B",
+        "(b)",
+        "**B) Paris**",
+        "Paris.",
+        "It's Paris.",
+        "So, B.",
+        "I would say B.",
+        "The correct answer would be B.",
+        "We are left with B.",
+        "The answer is Paris (B).",
+        "\\boxed{B) Paris}",
+        '{"answer": "B"}',
+        "Die Antwort ist B.",
+        "答案是B。",
+        "Answer: B\nBut note that A is for England.",
+    ],
+)
+def test_ways_of_choosing(text: str) -> None:
+    verdict = said(text)
+    assert verdict.passed, verdict
+    assert verdict.extracted == "B"
+    assert verdict.span is not None
+    start, end = verdict.span
+    assert text[start:end].rstrip(".") in ("B", "b", "Ｂ", "Paris")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A cat sat there.",
+        "I think so.",
+        "The answer is a city.",
+        "C++ is a language.",
+        "B-vitamins",
+        "The answer is A-frame.",
+    ],
+)
+def test_a_letter_of_prose_is_no_choice(text: str) -> None:
+    assert said(text, "A", tuple("qrstuvwxy")).outcome == "unparsed"
+
+
+def test_two_choices_are_none_unless_one_is_taken_back() -> None:
+    assert said("Answer: B\nAnswer: C").outcome == "failed"
+    assert said("Answer: C\nAnswer: B").outcome == "failed"
+    assert said("Answer: C. Wait, no. Answer: B").passed
+    assert said("Answer: B. Wait, no. Answer: C").outcome == "failed"
+    assert said("Answer: B\n\nThe answer is B.").passed
+
+
+def test_every_candidate_is_on_record_with_why_it_was_not_taken() -> None:
+    verdict = said("Some say the answer is A. ~~Answer: C~~ The answer is B.")
+    rejected = {c.text: c.rejected for c in verdict.candidates}
+    assert rejected == {"A": "somebody else's", "~~Answer: C~~": "struck out, or in a comment", "B": ""}
+    spans = [c.span for c in verdict.candidates]
+    assert spans == sorted(spans, key=lambda s: s or (0, 0))
+
+
+def test_a_look_alike_is_named() -> None:
+    verdict = said("Answer: \u0412")
+    assert verdict.outcome == "unparsed"
+    assert verdict.candidates[0].rejected == "U+0412 CYRILLIC CAPITAL LETTER VE is not the letter B"
+
+
+def test_the_reason_does_not_give_the_answer_away() -> None:
+    for text in ("A", "Answer: E", "", "Answer: B, C", "London"):
+        verdict = said(text)
+        assert not verdict.passed
+        assert "Paris" not in verdict.reason
+        assert "B" not in verdict.reason
+
+
+def test_spans_are_places_of_the_whole_response() -> None:
+    text = "<think>The answer is C.</think>\n\nThe answer is (B)."
+    verdict = said(text)
+    assert verdict.span is not None
+    assert text[slice(*verdict.span)] == "B"
+
+
+def test_options_that_contain_each_other() -> None:
+    texts = ("New York", "New York City", "York")
+    for letter, text in zip(LETTERS, texts, strict=False):
+        assert said(f"The answer is {text}.", letter, texts).passed
+    assert said("The answer is 4.5", "A", ("4", "4.5")).outcome == "failed"
+    assert said("-5", "A", ("5", "6")).outcome == "unparsed"
+
+
+def test_the_text_of_two_options_stands_for_neither() -> None:
+    assert said("The answer is Paris.", "A", ("Paris", "Paris", "Rome")).outcome == "unparsed"
+
+
+def test_a_reply_that_was_cut_off_right_there_is_not_read() -> None:
+    assert said("The answer is B", finish_reason="length").outcome == "unparsed"
+    assert said("The answer is B, since", finish_reason="length").passed
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [" ", "*", "(", "A\n", "answer is ", "\\boxed{", "A) ", "A, ", "<answer>", "~~", "<!--", "- ", "it is "],
+)
+def test_no_text_takes_long(piece: str) -> None:
+    text = piece * (20_000 // len(piece))
+    began = time.process_time()
+    choose(text, options(CITIES))
+    assert time.process_time() - began < 1.5
