@@ -59,7 +59,9 @@ def register(app: typer.Typer) -> None:
 def run(
     file: Path = typer.Argument(..., help="A `.forge` file or a plan document; before --seeds."),
     seeds: list[str] = typer.Option(
-        [], "--seeds", help="Seed files, folders or globs, or verifier:NAME for its tasks; they replace the graph's own."
+        [],
+        "--seeds",
+        help="Seed files, folders or globs, or verifier:NAME for its tasks; they replace the graph's own.",
     ),
     rows: int | None = typer.Option(None, min=1, help="How many rows to attempt; all by default."),
     walks: int = typer.Option(1, min=1, help="Walks a seed."),

@@ -116,7 +116,11 @@ def _counts(manifest: Mapping[str, Any]) -> str:
     )
     table = f"\n| reason | | rows |\n|---|---|---|\n{reasons}\n" if reasons else ""
     samples = counts["rows"].get("lost", 0)
-    lost = f", and so are {samples:,} samples (`kind` is `call`) that a node drew and did not keep" if samples else ""
+    lost = (
+        f", and so are {samples:,} samples (`kind` is `call`) that a node drew and did not keep"
+        if samples
+        else ""
+    )
     return f"""## Counts
 
 {counts["planned"]:,} rows = {counts["kept"]:,} kept + {counts["rejected"]:,} rejected + {counts["failed"]:,} lost to errors + {counts["parked"]:,} not finished.

@@ -113,7 +113,9 @@ class Written:
         files: file name → BLAKE2b hash (32 hex digits).
     """
 
-    rows: dict[str, int] = field(default_factory=lambda: {TRAIN: 0, "final": 0, "call": 0, REJECTED: 0, LOST: 0})
+    rows: dict[str, int] = field(
+        default_factory=lambda: {TRAIN: 0, "final": 0, "call": 0, REJECTED: 0, LOST: 0}
+    )
     tokens: int = 0
     files: dict[str, str] = field(default_factory=dict)
 

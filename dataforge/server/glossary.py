@@ -60,7 +60,10 @@ KEYWORDS: Mapping[tuple[str, str], str] = {
     ("node", "ask"): "`ask MODEL { prompt … into Struct.field }`: have a generator write.",
     ("node", "call"): '`call "module:function"`: a Python function from structs to structs.',
     ("node", "judge"): "`judge MODEL { rubric … }`: have the work graded, and improved until it passes.",
-    ("node", "verify"): "`verify VERIFIER(facts) { samples N  keep best }`: check the answer, and keep the samples that pass.",
+    (
+        "node",
+        "verify",
+    ): "`verify VERIFIER(facts) { samples N  keep best }`: check the answer, and keep the samples that pass.",
     ("node", "branch"): "After the node, go on by the value that this field turned out to have.",
     ("node", "else"): "`else reject`: outcomes that lead nowhere reject the row.",
     ("node", "reject"): "Outcomes that lead nowhere reject the row.",

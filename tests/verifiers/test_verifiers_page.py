@@ -75,3 +75,10 @@ def test_the_row_on_the_page_can_be_read() -> None:
     assert row is not None
     task, response = _read(json.loads(row[0]))
     assert verify(find("multiple_choice"), task, Response(response.text)).passed
+
+
+def test_the_tasks_that_are_left_out_are_named_with_their_reasons() -> None:
+    from dataforge.verifiers.procedural.table import LEFT_OUT
+
+    for name, reason in LEFT_OUT.items():
+        assert f"| `{name}` | {reason} |" in PAGE

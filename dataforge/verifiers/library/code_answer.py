@@ -21,6 +21,7 @@ from dataforge.verifiers.protocol import (
     Facts,
     Response,
     Span,
+    Texts,
     Verdict,
     Verifier,
     failed,
@@ -37,7 +38,7 @@ class CodeAnswerFacts(Facts):
     language: str = Field(
         default="python", min_length=1, description="the language of the block, such as python"
     )
-    expected: tuple[str, ...] = Field(
+    expected: Texts = Field(
         default=(), description="every snippet that is right; not needed where it is only to parse"
     )
     compare: Literal["tree", "text", "parses"] = Field(

@@ -14,7 +14,17 @@ from pydantic import Field, model_validator
 from dataforge.verifiers.matching.finals import Final, final, whole
 from dataforge.verifiers.matching.normal import layers, normal
 from dataforge.verifiers.matching.spans import shifted
-from dataforge.verifiers.protocol import Case, Facts, Response, Verdict, Verifier, failed, passed, unparsed
+from dataforge.verifiers.protocol import (
+    Case,
+    Facts,
+    Response,
+    Texts,
+    Verdict,
+    Verifier,
+    failed,
+    passed,
+    unparsed,
+)
 from dataforge.verifiers.spoken import spoken
 from schemas.task import Task
 
@@ -22,7 +32,7 @@ from schemas.task import Task
 class ExactFacts(Facts):
     """The accepted texts, and what does not count when they are compared."""
 
-    answers: tuple[str, ...] = Field(min_length=1, description="every text that is right")
+    answers: Texts = Field(min_length=1, description="every text that is right")
     where: Literal["final", "whole"] = Field(
         default="final",
         description="`final`: the final answer, wherever it is stated; `whole`: the whole reply and nothing else",

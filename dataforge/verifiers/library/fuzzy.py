@@ -13,7 +13,17 @@ from dataforge.verifiers.matching.normal import bare, normal
 from dataforge.verifiers.matching.numbers import number
 from dataforge.verifiers.matching.similarity import edit_ratio, token_f1
 from dataforge.verifiers.matching.spans import shifted
-from dataforge.verifiers.protocol import Case, Facts, Response, Verdict, Verifier, failed, passed, unparsed
+from dataforge.verifiers.protocol import (
+    Case,
+    Facts,
+    Response,
+    Texts,
+    Verdict,
+    Verifier,
+    failed,
+    passed,
+    unparsed,
+)
 from dataforge.verifiers.spoken import spoken
 from schemas.task import Task
 
@@ -21,9 +31,7 @@ from schemas.task import Task
 class FuzzyFacts(Facts):
     """The accepted answers, how closeness is measured, and how much of it is enough."""
 
-    answers: tuple[str, ...] = Field(
-        min_length=1, description="every answer that is right; the closest counts"
-    )
+    answers: Texts = Field(min_length=1, description="every answer that is right; the closest counts")
     metric: Literal["token_f1", "edit_ratio", "number"] = Field(
         default="token_f1",
         description="`token_f1`: words in common, as SQuAD scores; `edit_ratio`: one minus edits by length; `number`: a number within the tolerances",

@@ -288,7 +288,9 @@ def test_a_prompt_that_names_its_verifier_is_scored_by_it(tmp_path: Path) -> Non
         assert asyncio.run(scored(prompt, "So it is \\boxed{0.5}")) == 1.0
         assert asyncio.run(scored(prompt, "So it is \\boxed{0.25}")) == 0.0
         assert asyncio.run(scored(prompt, "")) == 0.0
-    assert asyncio.run(scored(faulty, "So it is \\boxed{0.5}")) is None  # the task's fault, and no wrong answer
+    assert (
+        asyncio.run(scored(faulty, "So it is \\boxed{0.5}")) is None
+    )  # the task's fault, and no wrong answer
 
 
 @pytest.mark.parametrize(("budget", "said"), [(8000, "8k"), (8192, "8192"), (96, "96"), (30_000, "30k")])
