@@ -378,3 +378,30 @@ def test_the_spelling_keeps_matrices_and_ellipses() -> None:
     )
     assert notation.plain("0.333...") == "0.333..."
     assert notation.plain("$\\left( 1,\\, 2 \\right)$.") == "( 1, 2 )"
+
+
+@given(
+    st.integers(-9, 9).filter(bool),
+    st.integers(-9, 9).filter(bool),
+    st.integers(-20, 20),
+    st.integers(-20, 20),
+)
+@settings(max_examples=25, deadline=None)
+def test_equations_of_two_letters_are_told_apart_by_their_constants(
+    a: int, b: int, c: int, other: int
+) -> None:
+    """Points whose letters are in a fixed relation would take `x - y = 1` for `x - y = 2`."""
+    from dataforge.verifiers.mathematics import symbolic
+
+    truth, answer = (f"{a} \\cdot x + {b} \\cdot y - ({d})" for d in (c, other))
+    assert symbolic.proportional(truth, answer) == (c == other)
+    assert symbolic.same(truth, answer) == (c == other)
+
+
+def test_no_two_letters_of_the_points_are_in_a_fixed_relation() -> None:
+    from dataforge.verifiers.mathematics import symbolic
+
+    points = symbolic._points(6)
+    for first, second in itertools.combinations(range(6), 2):
+        assert len({point[first] - point[second] for point in points}) == len(points)
+        assert len({point[first] / point[second] for point in points}) == len(points)

@@ -294,19 +294,25 @@ def _symbols(first: Any, second: Any) -> list[Any]:
 
 
 def _points(letters: int) -> list[tuple[Any, ...]]:
-    """Points of both signs, none of them special: multiples of the square roots of primes, as fractions."""
+    """Points of both signs, none of them special: multiples of square roots of primes, as fractions.
+
+    Each letter of each point has a prime of its own. Were they in any fixed relation, such as a constant difference, formulas
+    in which only that relation counts would agree at every point.
+    """
     import sympy
 
     if letters == 0:
         return [()]
-    seeds = [(1, 2), (3, 3), (-2, 5), (1, 7), (-5, 11), (7, 13), (-1, 17), (1, 19)]
+    factors = [(1, 2), (3, -1), (-2, 3), (1, -4), (-5, 1), (7, 2), (-1, -3), (1, 5)]
     return [
         tuple(
-            sympy.Rational(factor * sympy.integer_nthroot(prime * 10**24, 2)[0], 10**12 * 3)
-            + sympy.Rational(k, 7)
+            sympy.Rational(
+                pair[k % 2] * sympy.integer_nthroot(sympy.prime(1 + number + k * len(factors)) * 10**24, 2)[0],
+                10**12 * (3 + k),
+            )
             for k in range(letters)
         )
-        for factor, prime in seeds
+        for number, pair in enumerate(factors)
     ]
 
 
