@@ -32,7 +32,7 @@ async def perform(step: a.Ask, draft: Draft) -> None:
     sent = [*prompt, *_again(draft.feedback.get(draft.step), schema)]
     request = ChatRequest(
         messages=tuple(sent),
-        sampling=_within(sampling(step.settings), draft),
+        sampling=_of_a_sample(sampling(step.settings), draft),
         thinking=thinking_mode(step.thinking, step.model),
         schema=schema,
         attempt=draft.context.walk * ATTEMPTS_A_WALK + draft.attempts.get(draft.step, 0),
@@ -68,13 +68,13 @@ def sampling(settings: Any) -> Sampling:
     )
 
 
-def _within(sampling: Sampling, draft: Draft) -> Sampling:
-    """No more tokens than the node's budget leaves: what is written beyond it would be thrown away."""
+def _of_a_sample(sampling: Sampling, draft: Draft) -> Sampling:
+    """With a seed of the sample's own, and no more tokens than the node's budget leaves: those beyond it would be thrown away."""
     rollouts = draft.node.rollouts
-    if rollouts is None or rollouts.budget is None:
+    if rollouts is None:
         return sampling
-    left = max(1, rollouts.budget - draft.tokens)
-    return replace(sampling, max_tokens=min(left, sampling.max_tokens or left))
+    left = None if rollouts.budget is None else max(1, rollouts.budget - draft.tokens)
+    return replace(sampling, at_most=left, seed_shift=draft.attempts.get(draft.step, 0))
 
 
 def thinking_mode(own: Thinking, model: a.Model) -> Thinking:

@@ -13,18 +13,13 @@ from dataforge.domain import actions as a
 from dataforge.domain.measures import TokenCounter
 from dataforge.domain.structs import fields_of
 from dataforge.models.client import ChatReply, ChatRequest
-from dataforge.verifiers import Response, Verdict, Verifier, checked
+from dataforge.verifiers import CHECKS, Checks
 from schemas.chat import Message
 from schemas.corpus import VerdictLine
-from schemas.task import Task
 
 Purpose = Literal["ask", "judge"]
 ModelCaller = Callable[[a.Model, ChatRequest, str, Purpose], Awaitable[ChatReply]]
 """Asks a bound model: (model, request, node, purpose) → reply. Journals, so that the same request is made once."""
-
-
-Checker = Callable[[Verifier[Any] | None, Task, Response], Awaitable[Verdict]]
-"""Judges a response to a task, by a verifier or by the one that the task names."""
 
 
 class Rejected(Exception):
@@ -66,6 +61,7 @@ class Lost:
     Attributes:
         node: the node that drew it.
         sample: its number among the node's samples.
+        branch: of the row that it was drawn for.
         exchange: the answer that was turned away; None where there was none.
         verdicts: what judges and verifiers said of it.
         code, reason: as of a rejection.
@@ -73,6 +69,7 @@ class Lost:
 
     node: str
     sample: int
+    branch: tuple[int, ...]
     exchange: Exchange | None
     verdicts: tuple[VerdictLine, ...]
     code: str
@@ -100,7 +97,8 @@ class RowContext:
         state: struct name → instance.
         exchanges: every model call made, in order; `standing` those whose outcome stood.
         verdicts: what the judges and verifiers said.
-        lost: the samples that did not pass.
+        lost: the samples that were drawn and not kept; `won` those that were kept, as they would be if the row is rejected.
+        branch: which of the items of each fan-out the row is.
     """
 
     row: int
@@ -113,7 +111,9 @@ class RowContext:
     standing: list[Exchange] = field(default_factory=list)
     verdicts: list[VerdictLine] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
-    check: Checker = checked
+    won: list[Lost] = field(default_factory=list)
+    branch: tuple[int, ...] = ()
+    check: Checks = CHECKS
 
     def fork(self, state: dict[str, BaseModel]) -> RowContext:
         """The same row with another state: what it has done so far is shared history, what follows is its own."""
@@ -128,6 +128,8 @@ class RowContext:
             list(self.standing),
             list(self.verdicts),
             list(self.lost),
+            list(self.won),
+            self.branch,
             self.check,
         )
 

@@ -13,7 +13,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel
 
@@ -26,6 +26,8 @@ from dataforge.errors import RunError
 from schemas.corpus import VerdictLine
 
 UNVERIFIED, UNJUDGED, OFF_RATE, SPARED = "R111", "R112", "R113", "R115"
+UNREADABLE = "R106"
+TURNED_AWAY = "the row is rejected"
 NO_ISOLATION = "R114"
 
 AHEAD = 4
@@ -71,16 +73,19 @@ async def sampled(node: a.Node, rollouts: a.Rollouts, name: str, context: RowCon
         RunError: R114 where code cannot be isolated on this machine.
         ModelError, StorageError, Interrupted: where asking a model failed.
     """
+    for step in node.steps:
+        if isinstance(step, a.Verify) and (why := verify.flaw(step, context)):
+            raise Rejected(name, UNJUDGED, why)
     drawn = await _draw(node, rollouts, name, context)
-    judged = [sample for sample in drawn if sample.code != UNJUDGED]
-    rate = sum(sample.passed for sample in judged) / len(judged) if judged else 0.0
+    judged = [sample for sample in drawn if sample.code not in (UNJUDGED, UNREADABLE)]
     if rollouts.rate is not None:
-        for sample in drawn:
-            if sample.passed:
-                sample.draft.write(rollouts.rate, rate)
-                _settle(sample)
-    told = f"{sum(sample.passed for sample in judged)} of {len(judged)} samples pass"
-    line = VerdictLine(node=name, criterion="pass_rate", score=rate, reason=told, round=0)
+        _settle(rollouts.rate, judged)
+    right = sum(sample.passed for sample in judged)
+    rate = right / len(judged) if judged else 0.0
+    told = f"{right} of {len(judged)} samples pass"
+    lines = []
+    if judged and rollouts.keep != "first":  # else the share that passes is not known
+        lines.append(VerdictLine(node=name, criterion="pass_rate", score=rate, reason=told, round=0))
     winners = _kept(node, rollouts, [sample for sample in drawn if sample.passed])
     low, high = rollouts.pass_rate or (0.0, 1.0)
     rejection: Rejected | None = None
@@ -91,25 +96,40 @@ async def sampled(node: a.Node, rollouts: a.Rollouts, name: str, context: RowCon
     for sample in drawn:
         if sample.passed and (rejection or sample not in winners):
             sample.code = SPARED
-            sample.reason = "it passes, and " + (
-                "the row is rejected" if rejection else "another sample is kept"
-            )
+            sample.reason = f"it passes, and {TURNED_AWAY if rejection else 'another sample is kept'}"
     lost = [_lost(name, sample, context) for sample in drawn if not sample.passed]
     if rejection is not None:
         earlier = len(context.exchanges)
         for sample in drawn:
             context.exchanges.extend(sample.draft.context.exchanges[earlier:])
         context.lost.extend(lost)
-        context.verdicts.append(line)
+        context.verdicts.extend(lines)
         raise rejection
     after = []
     for place, sample in enumerate(winners):
         (state,) = sample.states
         row = finished(sample.draft, state)
-        row.verdicts.append(line)
+        row.verdicts.extend(lines)
         row.lost.extend(lost if place == 0 else ())
+        won = _lost(name, sample, context)
+        row.won.append(replace(won, code=SPARED, reason=f"it passes, and {TURNED_AWAY}"))
         after.append(row)
     return after
+
+
+def _settle(rate: a.FieldRef, judged: Sequence[_Sample]) -> None:
+    """Write the share that passes, and make the states with it: those that break `post` do not pass, so it is told again."""
+    share = -1.0
+    while (now := sum(sample.passed for sample in judged) / len(judged) if judged else 0.0) != share:
+        share = now
+        for sample in judged:
+            if not sample.passed:
+                continue
+            sample.draft.write(rate, share)
+            try:
+                sample.states = states(sample.draft)
+            except Broken as failure:
+                sample.code, sample.reason = failure.code, "; ".join(failure.reasons)
 
 
 def _none(name: str, node: a.Node, drawn: Sequence[_Sample], told: str) -> Rejected:
@@ -126,7 +146,7 @@ def _none(name: str, node: a.Node, drawn: Sequence[_Sample], told: str) -> Rejec
         name,
         code,
         first
-        if len(drawn) == 1 or code == UNJUDGED
+        if len(drawn) == 1 or code in (UNJUDGED, UNREADABLE)
         else f"{told}; {first}" + (" …" if len(reasons) > 1 else ""),
     )
 
@@ -201,14 +221,9 @@ async def _one(node: a.Node, rollouts: a.Rollouts, name: str, context: RowContex
             sample.states = states(draft)
     except Broken as failure:
         sample.code, sample.reason = failure.code, "; ".join(failure.reasons)
+    except Rejected as rejected:  # a judge that gives no verdict, a function that turns this answer away
+        sample.code, sample.reason = rejected.code, rejected.message
     return sample
-
-
-def _settle(sample: _Sample) -> None:
-    try:
-        sample.states = states(sample.draft)
-    except Broken as failure:
-        sample.code, sample.reason = failure.code, "; ".join(failure.reasons)
 
 
 async def _verify(step: a.Verify, sample: _Sample) -> None:
@@ -233,7 +248,7 @@ async def _judge(step: a.Judge, sample: _Sample) -> None:
     verdict = await judge.perform(step, sample.draft, sample.number)
     low = sum(criterion.low for criterion in step.rubric.criteria) / len(step.rubric.criteria)
     high = sum(criterion.high for criterion in step.rubric.criteria) / len(step.rubric.criteria)
-    sample.scores.append((verdict.score - low) / (high - low) if high > low else 1.0)
+    sample.scores.append(min(1.0, max(0.0, (verdict.score - low) / (high - low))) if high > low else 1.0)
     if not verdict.accepted:
         sample.code, sample.reason = UNVERIFIED, "; ".join(judge.reasons(verdict))
 
@@ -252,17 +267,22 @@ def _kept(node: a.Node, rollouts: a.Rollouts, passed: Sequence[_Sample]) -> list
         return [ranked[0]]
     assert node.many is not None
     least, most = node.many
-    unique: list[_Sample] = []
+    unique: list[tuple[_Sample, set[tuple[str, ...]]]] = []
     for sample in ranked:
-        if all(not near(sample.trajectory, other.trajectory) for other in unique):
-            unique.append(sample)
-    return sorted(unique[:most], key=lambda sample: sample.number) if len(unique) >= least else []
+        runs = _shingles(sample.trajectory)
+        if len(unique) < most and not any(_near(runs, others) for _, others in unique):
+            unique.append((sample, runs))
+    return sorted((sample for sample, _ in unique), key=lambda s: s.number) if len(unique) >= least else []
 
 
 def near(left: str, right: str) -> bool:
     """Whether two texts are the same but for a few words, case and spacing."""
-    ours, theirs = _shingles(left), _shingles(right)
-    return len(ours & theirs) >= NEAR * len(ours | theirs)
+    return _near(_shingles(left), _shingles(right))
+
+
+def _near(ours: set[tuple[str, ...]], theirs: set[tuple[str, ...]]) -> bool:
+    common = len(ours & theirs)
+    return common >= NEAR * (len(ours) + len(theirs) - common)
 
 
 def _shingles(text: str) -> set[tuple[str, ...]]:
@@ -275,6 +295,7 @@ def _lost(name: str, sample: _Sample, before: RowContext) -> Lost:
     return Lost(
         node=name,
         sample=sample.number,
+        branch=before.branch,
         exchange=asked[max(asked)] if asked else None,
         verdicts=tuple(sample.draft.context.verdicts[len(before.verdicts) :]),
         code=sample.code,

@@ -290,6 +290,14 @@ class NodeResolver:
                             setting.span,
                             "drop `rounds`, and write `verify … { samples N }`",
                         )
+        rollouts, many = self.draft.rollouts, self.draft.many
+        if rollouts is not None and many is not None and keep == "all" and many[0] > rollouts.samples:
+            self.error(
+                "F072",
+                f"the node gives at least {many[0]}, and draws {rollouts.samples}",
+                self.spans["gives"],
+                "draw more samples, or give fewer",
+            )
         if self.draft.rollouts is not None and (self.draft.many is not None) != (keep == "all"):
             clause = self._clause(s.Verify)
             self.error(

@@ -275,17 +275,20 @@ class StepResolver:
         if model is not None and rubric is not None:
             self.draft.steps.append(a.Judge(model, rubric, score, rounds, instructions, thinking, settings))
 
-    def number(self, setting: s.Setting) -> a.FieldRef | None:
-        """The field that a score or a rate goes to."""
+    def number(self, setting: s.Setting, *, whole: bool = True) -> a.FieldRef | None:
+        """The field that a score or a rate goes to; `whole` where a whole number will do."""
         target = (
             self.draft.target(setting.value, setting.name.text) if isinstance(setting.value, s.Ref) else None
         )
         if target is None:
             return None
         type = self.draft.gives[target[0]].fields[target[1]].type
-        if type.base not in ("float", "int"):
+        if type.base not in (("float", "int") if whole else ("float",)):
+            wanted = "number" if whole else "number from 0 to 1"
             self.around.error(
-                "F021", f"a {setting.name.text} is a number, and `{'.'.join(target)}` is {type}", setting.span
+                "F021",
+                f"a {setting.name.text} is a {wanted}, and `{'.'.join(target)}` is {type}",
+                setting.span,
             )
             return None
         self.draft.write(target, setting.span)

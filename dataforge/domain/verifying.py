@@ -87,6 +87,16 @@ class VerifyResolver:
 
     def _verifier(self, name: s.Name) -> Verifier[Any] | None:
         if name.text not in names():
+            if (struct := self.around.scope.structs.get(name.text)) is not None:
+                is_task = issubclass(struct.model, Task)
+                self.around.error(
+                    "F070",
+                    f"`{name.text}` is a struct, and "
+                    + ("the node does not take it" if is_task else "no `Task`"),
+                    name.span,
+                    f"add `takes {name.text}`" if is_task else "a task is `from schemas.task import Task`",
+                )
+                return None
             judges = [
                 n
                 for n, e in self.around.scope.entities.items()
@@ -215,7 +225,7 @@ class VerifyResolver:
             )
             return
         samples = self._whole(rest["samples"], MAX_SAMPLES) if "samples" in rest else 1
-        rate = self.steps.number(rest["rate"]) if "rate" in rest else None
+        rate = self.steps.number(rest["rate"], whole=False) if "rate" in rest else None
         pass_rate = self._share(rest["pass_rate"]) if "pass_rate" in rest else None
         keep: Literal["best", "first", "all"] = "first" if samples == 1 else "best"
         if "keep" in rest:
@@ -224,16 +234,18 @@ class VerifyResolver:
             if name in rest and keep == "first":
                 self.around.error(
                     "F072",
-                    "`keep first` stops at the first sample that passes, so the share that would is not known",
+                    "`keep first` stops at the first sample that passes, so the share that would is not known"
+                    if "keep" in rest
+                    else "of one sample there is no share that passes",
                     rest[name].span,
-                    "keep `best` or `all`",
+                    "keep `best` or `all`" if "keep" in rest else "write `samples N`",
                 )
         self.draft.rollouts = a.Rollouts(
             samples=samples,
             keep=keep,
             budget=self._whole(rest["budget"], 10**9) if "budget" in rest else None,
             pass_rate=pass_rate,
-            score=self.steps.number(rest["score"]) if "score" in rest else None,
+            score=self.steps.number(rest["score"], whole=False) if "score" in rest else None,
             rate=rate,
         )
 

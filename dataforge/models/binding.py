@@ -104,12 +104,16 @@ def with_defaults(request: _Request, spec: ModelSpec) -> _Request:
     Whoever keys calls by content applies this first, so that another temperature in `dataforge.toml` is another call.
     """
     own, bound = request.sampling, spec.sampling
+    most = bound.max_tokens if own.max_tokens is None else own.max_tokens
+    if own.at_most is not None:
+        most = own.at_most if most is None else min(most, own.at_most)
+    seed = bound.seed if own.seed is None else own.seed
     merged = Sampling(
         temperature=bound.temperature if own.temperature is None else own.temperature,
         top_p=bound.top_p if own.top_p is None else own.top_p,
-        max_tokens=bound.max_tokens if own.max_tokens is None else own.max_tokens,
+        max_tokens=most,
         stop=own.stop or bound.stop,
-        seed=bound.seed if own.seed is None else own.seed,
+        seed=None if seed is None else seed + own.seed_shift,
         thinking_budget=bound.thinking_budget if own.thinking_budget is None else own.thinking_budget,
     )
     return request if merged == own else request.sampled(merged)

@@ -32,6 +32,8 @@ class Sampling:
         temperature, top_p, max_tokens, stop, seed: as in OpenAI's API.
         thinking_budget: tokens of thinking after which it is closed from outside, see `dataforge.models.forcing`; None
             for no bound. A raw completion knows no thinking and takes no notice.
+        at_most: a bound on `max_tokens`, wherever that is said; `seed_shift`: what is added to a seed, wherever that is said.
+            Both are settled by `binding.with_defaults`, before the call has its key.
     """
 
     temperature: float | None = None
@@ -40,6 +42,8 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     thinking_budget: int | None = None
+    at_most: int | None = None
+    seed_shift: int = 0
 
     def listed(self) -> list[Any]:
         """The parameters as JSON values, in a fixed order: for keys and for comparing.

@@ -341,9 +341,11 @@ class Run:
     # ---- the end
 
     def _count_rows(self) -> int:
-        """How many rows there will be, or 0 where the seeds are too many to read twice."""
+        """How many rows there will be at most, or 0 where the seeds are too many to read twice."""
         if not self.sources.are_few:
-            return self.options.rows or 0
+            made = sum(source.count for source in self.sources.tasks) * self.options.walks
+            alone = made if not self.sources.files else 0
+            return min(self.options.rows or alone, alone or self.options.rows or 0)
         probe = Filter(self.plan.graph, self.tokens)
         return sum(1 for _ in jobs(self.sources, self.options, probe))
 

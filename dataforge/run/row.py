@@ -86,6 +86,7 @@ class Router:
                 walk = self.walks[prefix.rstrip("/")].walk(context.row, branch)
                 walk.position = traveller.walk.position
                 follower = Traveller(context, walk, list(traveller.path), branch)
+            context.branch = follower.branch
             follower.context = context
             outcome = 0
             if isinstance(action.member, a.Node) and action.member.branch is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dataforge.actions.context import Exchange, Rejected, RowContext
+from dataforge.actions.context import Exchange, Lost, Rejected, RowContext
 from dataforge.domain import actions as a
 from dataforge.domain.measures import TokenCounter
 from dataforge.domain.templates import Unrenderable, render
@@ -56,12 +56,22 @@ class Samples:
             rows.append(
                 self._row("call", seed, context, path, (*branch, number), messages, exchange.node, [exchange])
             )
-        return [*rows, *self._lost(seed, context, path)]
+        return [*rows, *self._lost(seed, context, path, context.lost)]
 
     def rejected(
-        self, seed: Seed, context: RowContext, path: Sequence[str], branch: Sequence[int], reason: Reason
+        self,
+        seed: Seed,
+        context: RowContext,
+        path: Sequence[str],
+        branch: Sequence[int],
+        reason: Reason,
+        kept: Collection[tuple[str, int, tuple[int, ...]]] = (),
     ) -> list[Row]:
-        """The row of a walk that did not arrive, with the conversation as far as it came and why it ended, and its lost samples."""
+        """The row of a walk that did not arrive, with the conversation as far as it came and why it ended, and its samples.
+
+        Args:
+            kept: samples that another row of the walk has kept, by node, number and branch.
+        """
         asked = [e for e in context.exchanges if e.purpose == "ask"] or context.exchanges
         exchange = asked[-1] if asked else None
         messages = [*exchange.sent, self._reply(exchange)] if exchange is not None else []
@@ -69,18 +79,26 @@ class Samples:
         whole = self._row("final", seed, context, path, branch, messages, node, context.exchanges)
         return [
             whole.model_copy(update={"reason": reason.model_dump_json()}),
-            *self._lost(seed, context, path),
+            *self._lost(seed, context, path, context.lost),
+            *self._lost(
+                seed,
+                context,
+                path,
+                [won for won in context.won if (won.node, won.sample, won.branch) not in kept],
+            ),
         ]
 
-    def _lost(self, seed: Seed, context: RowContext, path: Sequence[str]) -> list[Row]:
-        """The samples that a node drew and turned away: the same for every row that came of it."""
+    def _lost(
+        self, seed: Seed, context: RowContext, path: Sequence[str], samples: Sequence[Lost]
+    ) -> list[Row]:
+        """The samples that a node drew and did not keep: the same for every row that came of it."""
         return [
             self._row(
                 "call",
                 seed,
                 context,
                 path,
-                ("lost", lost.node, lost.sample),
+                ("lost", lost.node, *lost.branch, lost.sample),
                 [*lost.exchange.sent, self._reply(lost.exchange)],
                 lost.node,
                 [lost.exchange],
@@ -90,7 +108,7 @@ class Samples:
                     "reason": Reason(stage=lost.node, code=lost.code, message=lost.reason).model_dump_json(),
                 }
             )
-            for lost in context.lost
+            for lost in samples
             if lost.exchange is not None and self.nodes[lost.node].train != "none"
         ]
 

@@ -23,8 +23,7 @@ from dataforge.verifiers import Verifier, find
 PREFIX = "verifier:"
 
 MAX_COUNTED_BYTES = 64 * 1024 * 1024
-MAX_COUNTED_TASKS = 100_000
-"""Seeds up to these are read once more beforehand, to know how many rows there are."""
+"""Seed files up to this size are read once more beforehand, to know how many rows there are."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,8 @@ class Sources:
 
     @property
     def are_few(self) -> bool:
-        """Whether they can be read twice in no time."""
-        return (
-            sum(file.stat().st_size for file in self.files) <= MAX_COUNTED_BYTES
-            and sum(source.count for source in self.tasks) <= MAX_COUNTED_TASKS
-        )
+        """Whether they can be read twice in no time. Tasks cannot: to make one may take a second."""
+        return not self.tasks and sum(file.stat().st_size for file in self.files) <= MAX_COUNTED_BYTES
 
     def digest(self) -> str:
         """32 hex digits over all that decides which seeds there are, but for how many tasks are asked for."""
@@ -92,6 +88,8 @@ class Sources:
             seeds.update(f"{file.name}|{content}|".encode())
         for source in self.tasks:
             seeds.update(f"{source.name}|{source.verifier.version}|{source.seed}|".encode())
+        for source in self.tasks[:-1]:  # more of the last one's tasks only come after all others
+            seeds.update(f"{source.count}|".encode())
         return seeds.hexdigest()
 
 
@@ -109,6 +107,13 @@ def sources_of(plan: Plan, options: RunOptions) -> Sources:
             help="add --seeds PATH, or `seeds` to the graph",
         )
     tasks = tuple(_tasks(pattern, options) for pattern in patterns if pattern.startswith(PREFIX))
+    named = [pattern for pattern in patterns if pattern.startswith(PREFIX)]
+    if vague := [pattern for pattern in named[:-1] if pattern.count(":") == 1]:
+        raise SeedError(
+            f"{vague[0]} takes all rows, and {named[-1]} comes after it",
+            code="R047",
+            help=f"say how many of each: {vague[0]}:COUNT",
+        )
     paths = [pattern for pattern in patterns if not pattern.startswith(PREFIX)]
     base = Path.cwd() if options.seeds else plan.program.folder
     within = None if options.seeds else plan.project.root

@@ -62,17 +62,18 @@ class Walker:
             return Outcome(job.row, "failed", tuple(lost), error.code)
         rows: list[Row] = []
         kept = False
+        won: set[tuple[str, int, tuple[int, ...]]] = set()
         for traveller in arrived:
             try:
                 rows.extend(self.samples.kept(job.seed, traveller.context, traveller.path, traveller.branch))
                 kept = True
+                won |= {(one.node, one.sample, one.branch) for one in traveller.context.won}
             except Rejected as rejection:
                 refused.append((traveller, rejection))
         for traveller, why in refused:
             reason = Reason(stage=why.node, code=why.code, message=why.message)
-            rows.extend(
-                self.samples.rejected(job.seed, traveller.context, traveller.path, traveller.branch, reason)
-            )
+            context, path, branch = traveller.context, traveller.path, traveller.branch
+            rows.extend(self.samples.rejected(job.seed, context, path, branch, reason, won))
         # A sample that was lost before the row went apart is part of the history of each that came of it.
         rows = list({row.id: row for row in rows}.values())
         return (

@@ -40,7 +40,7 @@ from dataforge.domain.values import within
 from dataforge.errors import FunctionFailed, Reject
 from dataforge.testing.adversaries import ADVERSARIES
 from dataforge.testing.findings import Finding, dumped
-from dataforge.testing.harness import Answer, Bench, Outcome, agreeing, cooperative
+from dataforge.testing.harness import Agreeing, Answer, Bench, Outcome, cooperative
 from dataforge.testing.strategies import NothingSatisfies, State, states_of
 
 DEFAULT_EXAMPLES = 100
@@ -174,7 +174,7 @@ class NodeTest:
 
         def law(pair: tuple[State, State], case: _Case) -> None:
             before, after = pair
-            outcome = bench.run(self.node, self.node.name, before, cooperative(self.node, after), agreeing)
+            outcome = bench.run(self.node, self.node.name, before, cooperative(self.node, after), Agreeing())
             case.state, case.said = dumped(before), tuple(outcome.said)
             if outcome.error is not None:
                 raise LawBroken(_said_of(outcome.error))
@@ -212,7 +212,7 @@ class NodeTest:
             (before, after), numbers = drawn
             kept = {name: instance.model_copy(deep=True) for name, instance in before.items()}
             outcome = bench.run(
-                self.node, self.node.name, before, _worst(self.node, after, numbers), agreeing
+                self.node, self.node.name, before, _worst(self.node, after, numbers), Agreeing()
             )
             case.state, case.said = dumped(kept), tuple(outcome.said)
             self._check_outcome(kept, before, outcome)

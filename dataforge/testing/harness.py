@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from dataforge.actions.ask import answer_schema
-from dataforge.actions.context import Checker, ModelCaller, Purpose, Rejected, RowContext
+from dataforge.actions.context import ModelCaller, Purpose, Rejected, RowContext
 from dataforge.actions.judge import criteria_of, weigh
 from dataforge.actions.node import run_node
 from dataforge.domain import actions as a
@@ -22,7 +22,7 @@ from dataforge.models import grading
 from dataforge.models.client import ChatReply, ChatRequest
 from dataforge.run.row import Router
 from dataforge.testing.strategies import State
-from dataforge.verifiers import Response, Verdict, Verifier, checked
+from dataforge.verifiers import CHECKS, Checks, Response, Verdict, Verifier
 from schemas.task import Task
 
 MOST_CORNERS = 729
@@ -59,7 +59,7 @@ class Bench:
         name: str,
         state: Mapping[str, BaseModel],
         answer: Answer,
-        check: Checker = checked,
+        check: Checks = CHECKS,
     ) -> Outcome:
         """Run a node on a state.
 
@@ -108,9 +108,14 @@ def row_context(state: Mapping[str, BaseModel], answer: Answer, outcome: Outcome
     return RowContext(0, 0, caller, simple_tokens, random.Random, dict(state))
 
 
-async def agreeing(verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
-    """A verifier that any answer passes: what a contract promises must hold whichever answers are right."""
-    return Verdict("passed", 1.0)
+class Agreeing(Checks):
+    """Verifiers that any answer passes: what a contract promises must hold whichever answers are right."""
+
+    def flaw(self, verifier: Verifier[Any] | None, task: Task) -> str:
+        return ""
+
+    async def verdict(self, verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
+        return Verdict("passed", 1.0)
 
 
 def cooperative(node: a.Node, after: Mapping[str, BaseModel], low_marks: bool = False) -> Answer:

@@ -10,13 +10,15 @@ To add a verifier, add a file to `library/` (or an entry point `dataforge.verifi
 its gold cases to `gold/`. `dataforge verifiers audit` measures how often each is wrong.
 """
 
-from dataforge.verifiers.checking import checked, verify
+from dataforge.verifiers.checking import CHECKS, Checks, checked, verify
 from dataforge.verifiers.protocol import Candidate, Case, Facts, Response, Verdict, Verifier
 from dataforge.verifiers.registry import find, names
 
 __all__ = [
+    "CHECKS",
     "Candidate",
     "Case",
+    "Checks",
     "Facts",
     "Response",
     "Verdict",

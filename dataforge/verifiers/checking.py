@@ -7,9 +7,13 @@ timer of this process; that needs the main thread, so elsewhere it runs in a wor
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -18,7 +22,7 @@ from pydantic import ValidationError
 
 from dataforge.errors import InputError
 from dataforge.verifiers.protocol import Response, Verdict, Verifier, error
-from dataforge.verifiers.registry import find
+from dataforge.verifiers.registry import LACKS, find
 from dataforge.verifiers.workers import judge_in_worker
 from schemas.task import Task
 
@@ -42,37 +46,72 @@ def verify(verifier: Verifier[Any], task: Task, response: Response) -> Verdict:
         return error("timeout", f"`{verifier.name}` took more than {verifier.limit_s:g} CPU seconds")
 
 
-async def checked(verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
-    """`verify` for an event loop: at once where that is quick, else in a thread that waits for the verifier's process.
+class Checks:
+    """How verifiers are asked on an event loop. The first argument is None where each task names its verifier."""
 
-    Without a verifier it is the one that the task names. A task that names no verifier, or another one, is a fault of the task.
-    """
-    if verifier is None:
-        try:
-            verifier = find(task.verifier)
-        except InputError as failure:
-            return error("task", f"{failure.message}, and the task names it")
-    elif task.verifier not in ("", verifier.name):
-        return error("task", f"it is a task for `{task.verifier}`, and `{verifier.name}` got it")
-    if verifier.isolation == "inline" and threading.current_thread() is threading.main_thread():
-        return verify(verifier, task, response)
-    return await asyncio.to_thread(verify, verifier, task, response)
+    def flaw(self, verifier: Verifier[Any] | None, task: Task) -> str:
+        """What is wrong with a task before anybody has answered it; empty where nothing is.
+
+        Raises:
+            InputError: V002 where the verifier needs a package that is not installed.
+        """
+        if verifier is None:
+            try:
+                verifier = find(task.verifier)
+            except InputError as failure:
+                if failure.code == LACKS:
+                    raise
+                return f"{failure.message}, and the task names it"
+        if task.verifier not in ("", verifier.name):
+            return f"it is a task for `{task.verifier}`, and `{verifier.name}` got it"
+        return _misfit(verifier, task)
+
+    async def verdict(self, verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
+        """`verify`: at once where that is quick, else in a thread that waits for the verifier's process."""
+        if why := self.flaw(verifier, task):
+            return error("task", why)
+        verifier = verifier or find(task.verifier)
+        if verifier.isolation == "inline" and threading.current_thread() is threading.main_thread():
+            return verify(verifier, task, response)
+        return await asyncio.get_running_loop().run_in_executor(_threads(), verify, verifier, task, response)
+
+
+CHECKS = Checks()
+
+
+async def checked(verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
+    """`verify` for an event loop, see `Checks`."""
+    return await CHECKS.verdict(verifier, task, response)
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads that wait for worker processes. Their own, since asyncio's resolve names and write files as well."""
+    return ThreadPoolExecutor(2 * max(2, len(os.sched_getaffinity(0))), thread_name_prefix="verify")
 
 
 def judge_here(verifier: Verifier[Any], task: Task, response: Response) -> Verdict:
     """Judge in this process and thread, without a limit of time."""
+    if why := _misfit(verifier, task):
+        return error("task", why)
     try:
-        facts = verifier.facts.model_validate(task.facts)
+        verdict: Any = verifier.check(verifier.facts.model_validate(task.facts), response)
+    except (Exception, SystemExit) as failure:  # noqa: BLE001 - a bug of a verifier must not pass for a wrong answer, nor end a run
+        return error("verifier", f"`{verifier.name}` raised {type(failure).__name__}: {failure}")
+    if not isinstance(verdict, Verdict) or not isinstance(verdict.reason, str):
+        return error("verifier", f"`{verifier.name}` gave {type(verdict).__name__} for a verdict")
+    return verdict
+
+
+def _misfit(verifier: Verifier[Any], task: Task) -> str:
+    """How the task's facts are not what the verifier needs; empty where they are."""
+    try:
+        verifier.facts.model_validate(task.facts)
     except ValidationError as failure:
         first = failure.errors()[0]
         place = ".".join(map(str, first["loc"])) or "facts"
-        return error(
-            "task", f"the facts of the task are not what `{verifier.name}` needs: {place}: {first['msg']}"
-        )
-    try:
-        return verifier.check(facts, response)
-    except Exception as failure:  # noqa: BLE001 - a bug of a verifier must not pass for a wrong answer, nor end a run
-        return error("verifier", f"`{verifier.name}` raised {type(failure).__name__}: {failure}")
+        return f"the facts of the task are not what `{verifier.name}` needs: {place}: {first['msg']}"
+    return ""
 
 
 class _OutOfTime(BaseException):
@@ -81,13 +120,22 @@ class _OutOfTime(BaseException):
 
 @contextmanager
 def _cpu_limit(seconds: float) -> Iterator[None]:
+    """Raise `_OutOfTime` in this thread once it has used so many CPU seconds, and again where that was swallowed.
+
+    The timer counts the time of all threads, so each ring looks at this one's.
+    """
+    over = False
+    began = time.thread_time()
+
     def ring(number: int, frame: FrameType | None) -> None:
-        raise _OutOfTime
+        if not over and time.thread_time() - began >= seconds:
+            raise _OutOfTime
 
     before = signal.signal(signal.SIGVTALRM, ring)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, max(0.05, seconds / 8))
     try:
         yield
     finally:
+        over = True
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)

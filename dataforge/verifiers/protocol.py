@@ -244,7 +244,7 @@ class Verifier(ABC, Generic[F]):
     Attributes:
         name: as `verify NAME` in a `.forge` file calls it; the name of its file in `library/`.
         family: one of the families of `docs/verifiers.md`, such as `answer format`.
-        version: to be raised when a verdict changes: it is part of a plan's hash.
+        version: to be raised when a verdict changes: it is part of the hash of a plan that names the verifier.
         facts: what it reads from a task.
         isolation: `inline` runs here, within `limit_s` CPU seconds of this process; `process` runs in a worker process
             that is killed when the limit is over, for libraries that may hang or crash; `sandbox` brings its own.

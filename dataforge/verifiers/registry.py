@@ -18,6 +18,8 @@ from dataforge.verifiers import library
 from dataforge.verifiers.protocol import Verifier
 
 ENTRY_POINTS = "dataforge.verifiers"
+LACKS = "V002"
+"""Code of the error for a verifier that needs a package which is not installed."""
 
 
 def names() -> tuple[str, ...]:
@@ -57,6 +59,12 @@ def find(name: str) -> Verifier[Any]:
         kind = entry.load()
     except ModuleNotFoundError as error:
         raise lacks(name, error) from error
+    except Exception as error:  # the package's own fault, whatever it is
+        raise InputError(
+            f"the entry point `{name}`, {entry.value}, cannot be loaded: {type(error).__name__}: {error}",
+            code="V003",
+            help="mend the package, or uninstall it",
+        ) from error
     if not (isinstance(kind, type) and issubclass(kind, Verifier)):
         raise InputError(
             f"the entry point `{name}` of {entry.value} is no verifier",
@@ -70,7 +78,7 @@ def lacks(name: str, error: ModuleNotFoundError) -> InputError:
     """The error for a package that is not installed."""
     return InputError(
         f"the verifier `{name}` needs the package `{(error.name or '').partition('.')[0]}`, which is not installed",
-        code="V002",
+        code=LACKS,
         help="pip install 'dataforge-compiler[verify]'",
     )
 

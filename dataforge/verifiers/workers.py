@@ -49,7 +49,11 @@ class _Worker:
         )
 
     def judge(self, verifier: Verifier[Any], task: Task, response: Response) -> Verdict | None:
-        """The verdict; None where the worker died or fell silent, and must not be used again."""
+        """The verdict; None where the worker has died.
+
+        Raises:
+            TimeoutError: it is silent.
+        """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         request = pickle.dumps((type(verifier), task.model_dump(), response))
@@ -58,7 +62,7 @@ class _Worker:
             answer = _receive(
                 self.process.stdout, time.monotonic() + verifier.limit_s * WALL_FACTOR + WALL_SPARE_S
             )
-        except (BrokenPipeError, EOFError, TimeoutError):
+        except (BrokenPipeError, EOFError):
             return None
         found = pickle.loads(answer)  # noqa: S301 - from our own child
         assert isinstance(found, Verdict)
@@ -87,23 +91,30 @@ class _Pool:
     def judge(self, verifier: Verifier[Any], task: Task, response: Response) -> Verdict:
         with self._places:
             try:
-                worker = self._idle.get_nowait()
+                worker, is_new = self._idle.get_nowait(), False
             except queue.Empty:
-                worker = _Worker()
-            try:
-                verdict = worker.judge(verifier, task, response)
-            except BaseException:
-                worker.end()
-                raise
-            if verdict is not None:
-                self._idle.put(worker)
-                return verdict
-            status = worker.end()
-        if status == -signal.SIGPROF:
-            return error("timeout", f"`{verifier.name}` took more than {verifier.limit_s:g} CPU seconds")
-        if status == -signal.SIGKILL:
-            return error("timeout", f"`{verifier.name}` did not answer")
-        return error("verifier", f"`{verifier.name}` ended its worker process (status {status})")
+                worker, is_new = _Worker(), True
+            while True:
+                try:
+                    verdict = worker.judge(verifier, task, response)
+                except TimeoutError:
+                    worker.end()
+                    return error("timeout", f"`{verifier.name}` did not answer")
+                except BaseException:
+                    worker.end()
+                    raise
+                if verdict is not None:
+                    self._idle.put(worker)
+                    return verdict
+                status = worker.end()
+                if status == -signal.SIGPROF:
+                    return error(
+                        "timeout", f"`{verifier.name}` took more than {verifier.limit_s:g} CPU seconds"
+                    )
+                if is_new:
+                    return error("verifier", f"`{verifier.name}` ended its worker process (status {status})")
+                # It may have died while it was idle, which is nobody's verdict.
+                worker, is_new = _Worker(), True
 
     def close(self) -> None:
         if os.getpid() != self.owner:

@@ -19,7 +19,7 @@ from dataforge.domain import actions as a
 from dataforge.domain.measures import simple_tokens
 from dataforge.models.client import ChatReply, ChatRequest
 from dataforge.plan.artifact import compile_program
-from dataforge.verifiers import Response, Verdict, Verifier
+from dataforge.verifiers import Checks, Response, Verdict, Verifier
 from dataforge.verifiers.protocol import error, failed, passed
 from schemas.task import Task
 
@@ -85,17 +85,21 @@ def sampled(
             await asyncio.sleep(0)
         return ChatReply(text=texts[request.attempt], model=model.name, completion_tokens=7)
 
-    async def check(verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
-        outcome, score, _ = drawn[texts.index(response.text)]
-        await asyncio.sleep(0)
-        if outcome == "error":
-            return error("timeout", "too slow")
-        return passed(score=score) if outcome == "passed" else failed("no", score=score / 2)
+    class Scripted(Checks):
+        def flaw(self, verifier: Verifier[Any] | None, task: Task) -> str:
+            return ""
+
+        async def verdict(self, verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
+            outcome, score, _ = drawn[texts.index(response.text)]
+            await asyncio.sleep(0)
+            if outcome == "error":
+                return error("timeout", "too slow")
+            return passed(score=score) if outcome == "passed" else failed("no", score=score / 2)
 
     context = RowContext(
         0, 0, call, simple_tokens, random.Random, {"Task": Task(prompt="What?", verifier="any")}
     )
-    context.check = check
+    context.check = Scripted()
     try:
         return context, asyncio.run(run_node(node, "solve", context))
     except Rejected as rejected:

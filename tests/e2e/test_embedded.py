@@ -12,6 +12,8 @@ import pytest
 
 from dataforge.corpus.read import read_manifest, read_rows
 from dataforge.plan.artifact import compile_program
+from dataforge.verifiers import Response, find, verify
+from schemas.task import Task
 from tests.e2e.test_run import recheck
 
 ROOT = Path(__file__).parent.parent.parent
@@ -54,6 +56,27 @@ def test_quickstart_makes_a_corpus_that_keeps_its_contracts(made: tuple[Path, di
     manifest = read_manifest(out)
     assert manifest["models"]["critic"]["smoke_grade"]
     assert "Smoke grade" in (out / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.embedded
+def test_easy_tasks_are_sampled_until_an_answer_is_right(tmp_path: Path) -> None:
+    """A model of 135M parameters writes some answers of a simple form; whatever is kept passes its verifier again."""
+    tasks = ROOT / "graphs" / "tasks" / "easy.jsonl"
+    command = [
+        sys.executable, "-m", "dataforge", "run", str(ROOT / "graphs" / "rejection.forge"),
+        "--seeds", str(tasks), "--rows", "4", "--out", str(tmp_path / "out"), "--json",
+    ]  # fmt: skip
+    first = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert first["attempted"] == 4 == first["kept"] + first["rejected"]
+    assert first["kept"] >= 1
+    finals = [row for row in read_rows(tmp_path / "out") if row.kind == "final"]
+    for row in finals:
+        task = Task.model_validate(json.loads(row.state)["Task"])
+        assert verify(find(task.verifier), task, Response(row.messages[-1].content, reasoning="")).passed
+    for row in read_rows(tmp_path / "out", rejected=True):
+        if json.loads(row.reason or "{}")["code"] == "R111" and row.kind == "call":
+            task = Task.model_validate(json.loads(row.state)["Task"])
+            assert not verify(find(task.verifier), task, Response(row.messages[-1].content)).passed
 
 
 @pytest.mark.embedded

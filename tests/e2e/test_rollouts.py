@@ -21,6 +21,7 @@ import pytest
 from dataforge.corpus.read import read_rows
 from dataforge.errors import RunError, SeedError
 from dataforge.lang.diagnostics import CompileError
+from dataforge.models import grading
 from dataforge.plan.artifact import Plan, compile_program
 from dataforge.run.dry import dry_run
 from dataforge.run.options import RunOptions, RunSummary
@@ -34,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "graphs" / "rejection.forge"
 STRUCTS = """
 from schemas.task import Task
-struct Note { text: str  score: float = 0  rate: float = 0  reasoning: str? = null }
+struct Note { text: str  score: float = 0  rate: float = 0  whole: int = 0  reasoning: str? = null }
 generator writer
 judge critic
 rubric good { clear "Is it clear?" in 1..5  accept clear >= 3 }
@@ -117,6 +118,22 @@ def ran(
     return summary, list(read_rows(folder / "out")), rejected
 
 
+IDEAS = """
+struct Idea { text: str }
+node ideas {
+  takes Task
+  gives many 3..3 Idea
+  ask writer { prompt "Ideas for a task, please."  into Idea.text }
+}
+node solve {
+  takes Task, Idea
+  gives Note
+  ask writer { prompt "{{ Idea.text }}: {{ Task.prompt }}"  into Note.text }
+  verify Task { samples 4  keep best }
+}
+"""
+
+
 def reasons(rows: list[Row]) -> list[tuple[str, str]]:
     return [
         (json.loads(row.reason or "{}")["code"], json.loads(row.reason or "{}")["message"]) for row in rows
@@ -143,6 +160,7 @@ def test_the_best_of_the_samples_is_kept_with_its_score_and_the_others_are_on_re
         "text": "surely 10",
         "score": 1.0,
         "rate": 0.25,
+        "whole": 0,
         "reasoning": None,
     }
     assert {(v.criterion, v.score) for v in final.verdicts} == {("sums", 1.0), ("pass_rate", 0.25)}
@@ -247,7 +265,116 @@ def test_a_budget_bounds_what_is_asked_for_and_what_is_kept(tmp_path: Path, serv
     assert 4 in seen
 
 
+def test_each_of_several_rows_keeps_its_own_samples_on_record(tmp_path: Path, server: Solver) -> None:
+    server.answers["Ideas for"] = json.dumps({"items": ["alpha", "beta", "gamma"]})
+    server.scripts[10] = ["it is 10", "it is 1", "it is 2", "it is 3"]
+    (tmp_path / "dataforge.toml").write_text('[project]\nname = "test"\n')
+    (tmp_path / "main.forge").write_text(STRUCTS + IDEAS + GRAPH.replace("nodes solve", "nodes *"))
+    plan = compile_program(tmp_path / "main.forge")
+    task_about = json.dumps({"prompt": "What is 9 + 1?", "facts": {"total": 10}, "verifier": "sums"})
+    _, kept, rejected = ran(plan, tmp_path, server, [task_about])
+    samples = [row for row in [*kept, *rejected] if row.kind == "call" and row.node == "solve"]
+    assert len(samples) == 12
+    assert Counter(row.messages[0].content.partition(":")[0] for row in samples) == {
+        "alpha": 4,
+        "beta": 4,
+        "gamma": 4,
+    }
+
+
+def test_a_sample_that_passes_is_on_record_where_its_row_is_rejected_later(
+    tmp_path: Path, server: Solver
+) -> None:
+    server.scripts[10] = ["it is 10", "it is 1"]
+    server.answers["Praise"] = "no"
+    (tmp_path / "dataforge.toml").write_text('[project]\nname = "test"\n')
+    nodes = """
+struct Praise { text: str }
+node solve {
+  takes Task
+  gives Note
+  ask writer { prompt "{{ Task.prompt }}"  into Note.text }
+  verify Task { samples 2  keep best }
+}
+node praise {
+  takes Note
+  gives Praise
+  post words(Praise.text) >= 5
+  ask writer { prompt "Praise {{ Note.text }}"  into Praise.text }
+  retry 0
+}
+"""
+    graph = GRAPH.replace("to Note", "to Note, Praise").replace("nodes solve", "nodes *")
+    (tmp_path / "main.forge").write_text(STRUCTS + nodes + graph)
+    plan = compile_program(tmp_path / "main.forge")
+    _, kept, rejected = ran(plan, tmp_path, server, [task(10)])
+    assert kept == []
+    codes = Counter(code for code, _ in reasons([row for row in rejected if row.kind == "call"]))
+    assert codes == {"R111": 1, "R115": 1}
+
+
+def test_a_budget_lowers_what_a_model_may_write_and_never_raises_it(tmp_path: Path, server: Solver) -> None:
+    server.scripts[10] = ["it is 10"]
+    seen: list[tuple[int, int]] = []
+    reply = server.reply
+
+    def noted(body: dict[str, Any]) -> dict[str, Any]:
+        if body["messages"][-1]["content"].startswith("What is"):
+            seen.append((body["max_tokens"], body["seed"]))
+        return reply(body)
+
+    server.reply = noted  # type: ignore[method-assign]
+    models = server.models_file().replace("retry_base_s", "max_tokens = 64\nseed = 7\nretry_base_s")
+    server.models_file = lambda: models  # type: ignore[method-assign]
+    ran(planned(tmp_path, "verify Task { samples 3  budget 100_000 }"), tmp_path, server, [task(10)])
+    # A server that heeds the seed draws three samples, and not one three times.
+    assert sorted(seen) == [(64, 7), (64, 8), (64, 9)]
+
+
+def test_the_share_that_passes_is_of_samples_that_keep_the_contract(tmp_path: Path, server: Solver) -> None:
+    server.scripts[10] = ["it is 10", "long it is, and right all the same: 10", "it is 3"]
+    post = "post words(Note.text) <= 4"
+    for verify in (
+        "verify Task { samples 3  pass_rate 0.6..1 }",
+        "verify Task { samples 3  pass_rate 0.6..1  rate Note.rate }",
+    ):
+        folder = tmp_path / str(len(verify))
+        folder.mkdir()
+        server.asked.clear()
+        _, kept, rejected = ran(planned(folder, verify, more=post), folder, server, [task(10)])
+        assert kept == []
+        assert [code for code, _ in reasons([row for row in rejected if row.kind == "final"])] == ["R113"]
+
+
+def test_a_judge_that_cannot_be_read_costs_one_sample_and_not_the_row(tmp_path: Path, server: Solver) -> None:
+    server.scripts[10] = ["it is 10, said one way", "10 it is, by another way"]
+    good = json.dumps({"criteria": [{"criterion": "clear", "reason": "so", "score": 4}]})
+    text = server.text
+
+    def judged(messages: list[Message]) -> str:
+        if grading.read(messages[:1]) is None and grading.read(messages) is None:
+            return text(messages)
+        told = "".join(message.content for message in messages)
+        return "I would rather not" if "said one way" in told else good
+
+    server.text = judged  # type: ignore[method-assign]
+    plan = planned(tmp_path, "verify Task { samples 2  keep best }", more="judge critic { rubric good }")
+    _, kept, rejected = ran(plan, tmp_path, server, [task(10)])
+    assert [row.messages[-1].content for row in kept if row.kind == "final"] == ["10 it is, by another way"]
+    assert [code for code, _ in reasons(rejected)] == ["R106"]
+
+
 # ---- what is nobody's fault
+
+
+def test_what_is_wrong_with_a_task_is_told_before_a_sample_is_paid_for(
+    tmp_path: Path, server: Solver
+) -> None:
+    plan = planned(tmp_path, "verify Task { samples 4 }")
+    bad = json.dumps({"prompt": "What is 1 + 1?", "facts": {"totl": 2}, "verifier": "sums"})
+    _, _, rejected = ran(plan, tmp_path, server, [bad])
+    assert [code for code, _ in reasons(rejected)] == ["R112"]
+    assert server.calls == 0
 
 
 def test_a_verifier_that_fails_counts_for_no_sample(tmp_path: Path, server: Solver) -> None:
@@ -380,7 +507,7 @@ def test_a_verifier_is_a_source_of_tasks(tmp_path: Path, server: Solver) -> None
 def test_a_source_that_is_none(tmp_path: Path, server: Solver, source: str, code: str) -> None:
     plan = planned(tmp_path, "verify Task")
     with pytest.raises((SeedError, Exception)) as caught:
-        ran(plan, tmp_path, server, seeds=(source,))
+        ran(plan, tmp_path, server, seeds=tuple(source.split()))
     assert caught.value.code == code  # type: ignore[attr-defined]
 
 
@@ -411,7 +538,10 @@ def test_a_source_that_is_none(tmp_path: Path, server: Solver, source: str, code
         ("verify Task { samples 2 }  verify Task { samples 3 }", "", "F072", "said twice"),
         ("verify Task", "retry 2", "F072", "draws samples"),
         ("verify Task", "judge critic { rubric good  rounds 2 }", "F072", "no rounds"),
-        ("verify Task { rate Note.text }", "", "F021", "is a number"),
+        ("verify Task { rate Note.text  samples 2 }", "", "F021", "is a number"),
+        ("verify Task { score Note.whole }", "", "F021", "a number from 0 to 1"),
+        ("verify Task { rate Note.rate }", "", "F072", "write `samples N`"),
+        ("verify Note", "", "F070", "is a struct"),
     ],
 )
 def test_what_is_wrong_is_a_compile_error(

@@ -307,7 +307,8 @@ def _points(letters: int) -> list[tuple[Any, ...]]:
     return [
         tuple(
             sympy.Rational(
-                pair[k % 2] * sympy.integer_nthroot(sympy.prime(1 + number + k * len(factors)) * 10**24, 2)[0],
+                pair[k % 2]
+                * sympy.integer_nthroot(sympy.prime(1 + number + k * len(factors)) * 10**24, 2)[0],
                 10**12 * (3 + k),
             )
             for k in range(letters)
