@@ -65,6 +65,7 @@ class Lost:
         exchange: the answer that was turned away; None where there was none.
         verdicts: what judges and verifiers said of it.
         code, reason: as of a rejection.
+        state: after the node where the sample passed, else before it.
     """
 
     node: str
@@ -74,6 +75,7 @@ class Lost:
     verdicts: tuple[VerdictLine, ...]
     code: str
     reason: str
+    state: Mapping[str, BaseModel]
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,4 +300,5 @@ def _lost(name: str, sample: _Sample, before: RowContext) -> Lost:
         verdicts=tuple(sample.draft.context.verdicts[len(before.verdicts) :]),
         code=sample.code,
         reason=sample.reason,
+        state=sample.states[0] if sample.states else before.state,
     )

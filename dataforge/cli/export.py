@@ -26,7 +26,7 @@ def export(
     out: Path = typer.Option(..., "--out", "-o", help="The file to write, one JSON object a line."),
     kind: str = typer.Option("final", help="Rows to take, for forms of messages: final, call or all."),
     thinking: str | None = typer.Option(
-        None, help="Where thinking goes: field, inline (as <think> in the content) or drop."
+        None, help="Where thinking goes: field, inline (as `<think>` in the content) or drop."
     ),
     pairs: str = typer.Option("best", help="For preference: best (one pair a prompt) or all."),
     max_pairs: int = typer.Option(

@@ -108,7 +108,7 @@ def _counts(manifest: dict[str, Any]) -> str:
     rows = manifest["counts"]["rows"]
     lost = rows.get("lost", 0)
     told = f"the corpus has {rows['final']:,} samples, {rows['call']:,} calls and {rows['rejected'] - lost:,} rejected rows"
-    return f"{told}; {lost:,} samples were drawn and not kept" if lost else told
+    return f"{told}; {lost:,} samples were drawn and not kept (--rejected --calls)" if lost else told
 
 
 def _console() -> Console:
@@ -134,10 +134,10 @@ def _panel(row: Row) -> Any:
         parts.append(text(message.content))
         parts.extend(text(json.dumps(call, ensure_ascii=False)) for call in message.tool_calls or ())
     for verdict in row.verdicts:
-        judged = (
-            f"{verdict.node} round {verdict.round}: {verdict.criterion} {verdict.score:g}  {verdict.reason}"
-        )
-        parts.append(text(judged, "green"))
+        told = f"{verdict.criterion} {verdict.score:g}  {verdict.reason}"
+        # Of the first of its kind there is nothing to number.
+        number = f" {verdict.round + 1}" if verdict.round else ""
+        parts.append(text(f"{verdict.node}{number}: {told}", "green"))
     if row.reason is not None:
         parts.append(text(_reason(row.reason), "red"))
     return Panel(

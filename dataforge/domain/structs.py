@@ -128,7 +128,7 @@ def field_type(annotation: Any, metadata: tuple[Any, ...] = ()) -> FieldType:
         return FieldType("int" if annotation is int else "float", values=_bounds(metadata, annotation is int))
     if annotation is str:
         return FieldType("str", lengths=_lengths(metadata))
-    if origin is list:
+    if origin is list or (origin is tuple and args[1:] == (...,)):
         return FieldType(
             "list", item=field_type(args[0]) if args else FieldType("any"), lengths=_lengths(metadata)
         )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from dataforge.domain import actions as a
@@ -190,7 +190,8 @@ class VerifyResolver:
         term = self.draft.resolver.operand(value)
         if term is None or not self.steps.available(term, value.span):
             return None
-        if not self._fits(term, wanted):
+        lone = wanted.item if any(isinstance(m, BeforeValidator) for m in info.metadata) else None
+        if not self._fits(term, wanted) and not (lone is not None and self._fits(term, lone)):
             self.around.error(
                 "F021",
                 f"`{name}` of `{verifier.name}` is {wanted}, and `{term.text}` is {term.type or 'a whole struct'}",
@@ -206,6 +207,8 @@ class VerifyResolver:
         found = replace(term.type, optional=optional)
         if wanted.base == "any" or found.base == "any":
             return True  # what the language does not see into is checked on the real value
+        if found.base == wanted.base == "list" and found.item is not None and wanted.item is not None:
+            return not optional and assignable(found.item, wanted.item)
         if found.base == wanted.base == "enum":
             return assignable(replace(found, base="str"), replace(wanted, base="str"))
         return assignable(found, wanted)

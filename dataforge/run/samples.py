@@ -96,7 +96,7 @@ class Samples:
             self._row(
                 "call",
                 seed,
-                context,
+                context.fork(dict(lost.state)),
                 path,
                 ("lost", lost.node, *lost.branch, lost.sample),
                 [*lost.exchange.sent, self._reply(lost.exchange)],

@@ -174,6 +174,7 @@ def test_the_best_of_the_samples_is_kept_with_its_score_and_the_others_are_on_re
     for row in rejected:
         assert (row.kind, row.node, row.seed_id) == ("call", "solve", call.seed_id)
         assert row.messages[:-1] == call.messages[:-1]
+        assert "Note" not in json.loads(row.state)  # it gave none that stands
         (line,) = row.verdicts
         assert line.criterion == "sums"
         assert line.score == (0.25 if "11" in row.messages[-1].content else 0.0)
@@ -520,6 +521,9 @@ def test_a_source_that_is_none(tmp_path: Path, server: Solver, source: str, code
         ("verify summs(1)", "", "F070", "did you mean `sums`?"),
         ("verify sums(Task.difficulty)", "", "F021", "`total` of `sums` is int"),
         ('verify sums("ten")', "", "F021", "does not fit"),
+        ("verify exact(Task.difficulty)", "", "F021", "`answers` of `exact` is list[str], and"),
+        ("verify exact(Task.tools)", "", "F021", "`answers` of `exact` is list[str], and"),
+        ("verify fuzzy(Task.prompt, threshold = Task.prompt)", "", "F021", "`threshold` of `fuzzy`"),
         ("verify sums(1, 2, 3)", "", "F071", "takes 2 facts"),
         ("verify sums(totl = 1)", "", "F071", "did you mean `total`?"),
         ("verify sums(1, total = 2)", "", "F071", "given twice"),
@@ -552,6 +556,13 @@ def test_what_is_wrong_is_a_compile_error(
     told = [f"{d.message} {d.help}" for d in caught.value.diagnostics if d.code == code]
     assert told, [f"{d.code} {d.message}" for d in caught.value.diagnostics]
     assert says in " ".join(told)
+
+
+def test_one_text_may_stand_where_several_are_taken(tmp_path: Path) -> None:
+    plan = planned(
+        tmp_path, 'verify exact(Task.prompt)  verify exact(answers = ["a", "b"])  verify exact("a")'
+    )
+    assert plan.graph.nodes()["solve"].rollouts is not None
 
 
 def test_the_verifiers_version_is_part_of_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

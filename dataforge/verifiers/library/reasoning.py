@@ -49,7 +49,7 @@ class Reasoning(Facts):
 
 
 class ReasoningVerifier(Verifier[Reasoning]):
-    """The answer solves the procedural task: over ninety kinds of puzzles, sums, grids, words and logic."""
+    """The answer solves the procedural task: some ninety kinds of puzzles, sums, grids, words and logic."""
 
     name = "reasoning"
     family = "reasoning"
