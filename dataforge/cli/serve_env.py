@@ -170,13 +170,19 @@ def _environment(verifier: str, asked: _Asked, wanted: _Wanted, **options: Any) 
     from dataforge.errors import InputError
     from dataforge.interop.rollouts import GroupOptions
     from dataforge.interop.tasks import tasks_of
-    from dataforge.models.binding import bind
+    from dataforge.models.binding import DEFAULT, bind
     from dataforge.project import load_project
     from dataforge.verifiers import find
 
     found = find(verifier)
     tasks = tasks_of(found, wanted.file, seed=wanted.seed, limit=wanted.limit, epochs=wanted.epochs)
     spec = bind([(asked.name, "generator", {})], load_project(Path.cwd()), asked.file, os.environ)[asked.name]
+    if spec.origin == DEFAULT and (asked.file is not None or asked.name != "generator"):
+        raise InputError(
+            f"{asked.file or 'the project file'} binds no model `{asked.name}`",
+            code="R001",
+            help=f"write a table [models.{asked.name}], or name one that is there with --model",
+        )
     if asked.tokenizer is None:
         raise InputError(
             "trainers need tokens, and no tokenizer is named",

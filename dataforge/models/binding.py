@@ -36,6 +36,9 @@ _OPTIONS = (
     "tool_call_parser", "attention_backend", "engine_args",
 )  # fmt: skip
 _MODEL_VARIABLE: Mapping[Kind, str] = {"generator": "DATAFORGE_MODEL", "judge": "DATAFORGE_JUDGE_MODEL"}
+DEFAULT = "default"
+"""The origin of a binding that nobody wrote: an embedded model."""
+
 _EMBEDDED: Mapping[Kind, ModelTable] = {
     "generator": ModelTable(backend="local", model=EMBEDDED_GENERATOR, concurrency=8),
     "judge": ModelTable(backend="local", model=EMBEDDED_JUDGE, concurrency=2),
@@ -92,7 +95,7 @@ def bind(
             ),
             *_from_file("dataforge.toml", project.models, name, kind, project.root),
             *_from_environment(kind, environ),
-            _Source("default", _EMBEDDED[kind]),
+            _Source(DEFAULT, _EMBEDDED[kind]),
         ]
         bound[name] = _spec(name, kind, sources, _forge_settings(name, settings), environ)
     return bound

@@ -179,3 +179,22 @@ def test_people_are_told_in_words(tmp_path: Path):
         3,
         "error[R090]: stopped; what waited in the queue is gone",
     )
+
+
+def test_a_model_that_nobody_binds_is_not_replaced_by_another(tmp_path):
+    (tmp_path / "models.toml").write_text(
+        '[models.policy]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "x"\n'
+    )
+    done = dataforge(
+        "serve-env",
+        "exact",
+        "--models",
+        "models.toml",
+        "--model",
+        "polcy",
+        "--tokenizer",
+        "embedded",
+        cwd=tmp_path,
+    )
+    assert done.code == 2
+    assert "binds no model `polcy`" in done.err
