@@ -110,7 +110,14 @@ def _misfit(verifier: Verifier[Any], task: Task) -> str:
     except ValidationError as failure:
         first = failure.errors()[0]
         place = ".".join(map(str, first["loc"])) or "facts"
-        return f"the facts of the task are not what `{verifier.name}` needs: {place}: {first['msg']}"
+        what = str(first["msg"]).removeprefix("Value error, ")
+        if extra := [str(each["loc"][0]) for each in failure.errors() if each["type"] == "extra_forbidden"]:
+            what = (
+                f"{what}; it knows no {', '.join(extra)}"
+                if first["type"] != "extra_forbidden"
+                else "there is no such fact"
+            )
+        return f"the facts of the task are not what `{verifier.name}` needs: {place}: {what}"
     return ""
 
 

@@ -65,7 +65,7 @@ def test_the_page_names_outcomes_error_kinds_families_and_verifiers() -> None:
         assert re.search(rf"^\| `{word}` \|", PAGE, re.MULTILINE), word
     for name in names():
         assert f"`{name}`" in PAGE
-        assert f"<!-- family: {find(name).family} -->" in PAGE
+        assert f"\n### {find(name).family.capitalize()}\n" in PAGE
 
 
 def test_the_row_on_the_page_can_be_read() -> None:
