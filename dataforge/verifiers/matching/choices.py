@@ -161,6 +161,7 @@ def choose(text: str, among: Options, *, cut_off: bool = False) -> Chosen:
         # What was rejected as an item of a list, say, is not a choice by another reading.
         rejected = {n.span[0] for n in named if n.rejected}
         named = _merged([*named, *(n for n in _lighter(seen, among) if n.span[0] not in rejected)])
+    named += _taken_over(seen, among, named)
     if cut_off:
         end = len(text.rstrip().rstrip("*_`\"'”’»)]}$."))
         named = [
@@ -169,6 +170,21 @@ def choose(text: str, among: Options, *, cut_off: bool = False) -> Chosen:
         ]
     candidates = [Candidate(text[a:b], (a, b), "struck out, or in a comment") for a, b in hidden]
     return _decide(text, seen, named, candidates)
+
+
+def _taken_over(seen: str, among: Options, named: list[Named]) -> list[Named]:
+    """Other options that a correction names behind the last choice: `Answer: B. Actually A.`"""
+    standing = [n for n in named if not n.rejected]
+    if not standing:
+        return []
+    last = standing[-1]
+    if not Corrections(seen).between(last.span[1], len(seen)):
+        return []
+    return [
+        Named(n.letter, n.span, last.weight, "")
+        for n in _lighter(seen, among)
+        if n.span[0] > last.span[1] and not n.rejected and n.letter != last.letter
+    ]
 
 
 def _decide(text: str, seen: str, named: list[Named], candidates: list[Candidate]) -> Chosen:

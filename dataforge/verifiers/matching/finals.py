@@ -30,7 +30,7 @@ def lead_in(keyword: str) -> str:
         r"(?:\s+(?:to|for|here|of|among|in|from|on)\b[^.\n:;?!=]{0,60}?)?"
         r"(?:\s+(?:is|was|will\s+be|would\s+be|must\s+be|should\s+be|has\s+to\s+be|ist|lautet|est|es|è)\b"
         r"(?:\s+(?:therefore|thus|hence|clearly|probably|most\s+likely|likely|simply|indeed|definitely|still|now|just))?"
-        r"\s*[:：]?|\s*[:：=]|\s*(?:是|は)[:：]?|\s*(?:->|→|⇒|=>|—|–)|\s+-(?=\s))[*_]*\s*"
+        r"(?:\s*[:：])?|\s*[:：=]|\s*(?:是|は)[:：]?|\s*(?:->|→|⇒|=>|—|–)|\s+-(?=\s))[*_]*\s*"
     )
 
 
@@ -128,6 +128,10 @@ def final(text: str, same: Callable[[str], object], *, cut_off: bool = False) ->
     if conflict:
         candidates.append(Candidate(_text(text, last), last.extents[0], "another final answer comes before"))
         return Final((), _sorted(candidates), "it gives two different final answers", True)
+    if corrections.between(last.extents[-1][1], len(seen)):
+        # `Answer: 42. Actually 43`: what it is now stands nowhere as a final answer.
+        candidates.append(Candidate(_text(text, last), last.extents[0], "taken back later"))
+        return Final((), _sorted(candidates), "it takes its final answer back", True)
     candidates.append(Candidate(_text(text, last), last.extents[0]))
     return Final(tuple((text[a:b], (a, b)) for a, b in last.extents), _sorted(candidates))
 

@@ -42,6 +42,8 @@ class Place:
         return self.how in ("box", "tag", "lead-in")
 
 
+_OPENED = re.compile(r"(?:\*\*|__|`)+\s*")
+_CLOSED = re.compile(r"\s*(?:\*\*|__|`)+\s*[.!]?\s*\Z")
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _HASHES = re.compile(r"^\s*####[ \t]*(\S.*)$", re.MULTILINE)
@@ -169,6 +171,11 @@ def _lead_ins(answer: str, offset: int) -> Iterator[Place]:
 def _place(how: str, text: str, start: int) -> Place:
     blank = len(text) - len(text.lstrip())
     text = text.strip()
+    # `**Answer: 5**` and `is **5**.`: marks of emphasis at the ends are none of the answer's, and of a pair one may be outside.
+    if (marks := _OPENED.match(text)) is not None:
+        blank, text = blank + marks.end(), text[marks.end() :]
+    if (marks := _CLOSED.search(text)) is not None:
+        text = text[: marks.start()]
     span = (start + blank, start + blank + len(text))
     if not text:
         return Place(how, text, span, "it is empty")

@@ -145,11 +145,15 @@ def _unpaired(text: str) -> str:
     return text
 
 
+_MARKS_INSIDE = re.compile(r"(?<=[\w)}])\*\*(?=\s)|(?<=\s)\*\*(?=[\w\\$({-])")
+
+
 def _bold(text: str) -> str:
     for mark in ("**", "__", "`", "*"):
         while len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
             text = text[len(mark) : -len(mark)].strip()
-    return text
+    # `x = 7** and **x = 4`: what a blank parts from a word on one side is no sign of a power.
+    return _MARKS_INSIDE.sub(" ", text)
 
 
 def _vulgar(found: re.Match[str]) -> str:
