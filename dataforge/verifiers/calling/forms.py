@@ -294,6 +294,8 @@ def _parsed(sent: Any, text: str) -> Call:
     if not isinstance(function, Mapping) or sent.get("type", "function") not in ("function", None):
         raise _Bad("it is no call of a function")
     arguments = function.get("arguments")
+    if arguments is None or arguments == "":
+        arguments = {}  # how some servers send a call without arguments
     if isinstance(arguments, str):
         try:
             arguments = value_of(arguments)

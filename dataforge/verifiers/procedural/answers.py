@@ -100,7 +100,7 @@ def find(answer: str, offset: int, form: Form) -> Found:
         return Found("", None, record("it is too long"), "the answer is too long")
     if form == "line" and answer[places[-1][0] + len(places[-1][1]) :].strip(" \n*_`"):
         return Found("", None, record("text comes after it"), "the answer is not on the last line")
-    if form in ("tags", "boxed") and len({" ".join(text.split()) for text, _ in held if text.strip()}) > 1:
+    if form != "block" and len({" ".join(text.split()) for text, _ in held if text.strip()}) > 1:
         return Found(
             "",
             None,

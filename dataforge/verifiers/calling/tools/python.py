@@ -11,8 +11,8 @@ from typing import Any
 
 from dataforge.verifiers.calling.tools.tool import Overrun, State, Tool, ToolError
 
-CPU_S, OUTPUT = 5.0, 4000
-"""CPU seconds that a program may take, and characters of its output that are given."""
+CPU_S, WALL_S, OUTPUT = 5.0, 20.0, 4000
+"""CPU seconds that a program may take, seconds in all, and characters of its output that are given."""
 
 _OVER = {
     "cpu": "the program took too much CPU time",
@@ -27,7 +27,7 @@ def _run(state: State, arguments: Mapping[str, Any]) -> Any:
     # The sandbox is only loaded where something is to be run in it.
     from dataforge.verifiers.sandbox import Limits, run_program
 
-    run = run_program(arguments["code"], limits=Limits(cpu_s=CPU_S))
+    run = run_program(arguments["code"], limits=Limits(cpu_s=CPU_S, wall_s=WALL_S))
     result: dict[str, Any] = {"stdout": run.stdout[:OUTPUT]}
     if len(run.stdout) > OUTPUT:
         result["left_off"] = len(run.stdout) - OUTPUT
