@@ -119,7 +119,10 @@ KEPT: dict[str, Manner] = {
         Scorer(r"[01\s]{1,2000}"), keep=("row_sums", "col_sums", "n_rows", "n_cols"), lines=True, free=True
     ),
     "knights_knaves": Manner(
-        Scorer(r"[A-Za-z ,.]{1,1000}"), note="gives part marks to an echo of the question"
+        Scorer(
+            r"(?i:[a-z]{1,40} is an? [a-z]{1,40}(?:(?:,| and|, and) [a-z]{1,40} is an? [a-z]{1,40}){0,20}\s?\.?)"
+        ),
+        note="gives part marks to an echo of the question, and takes the right sentence inside a denial of it",
     ),
     "largest_island": _NUMBER,
     "lcm": _NUMBER,
