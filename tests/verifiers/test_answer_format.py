@@ -230,3 +230,37 @@ def test_a_task_can_be_solved_and_says_how() -> None:
         text = made.render(answer)
         verdict = verify(VERIFIER, task, Response(f"<think>Hm.</think>\n{text}"))
         assert verdict.passed, (task, text, verdict)
+
+
+# ---- what a review found
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "passes"),
+    [
+        (r"\boxed{\text{Sunday}}", "Sunday", True),
+        (r"\boxed{\text{42}}", "42", True),
+        (r"\boxed{\mathbf{42}}", "42", True),
+        (r"\boxed{\text{Monday}}", "Sunday", False),
+        (r"\boxed{\text{4}2}", "42", False),
+    ],
+)
+def test_a_command_that_sets_the_type_is_no_part_of_the_answer(text: str, answer: str, passes: bool) -> None:
+    assert judge("latex_boxed", text, answer).passed == passes
+
+
+@pytest.mark.parametrize("text", ["...", "…", "[...]"])
+def test_dots_are_no_answer_where_none_is_known(text: str) -> None:
+    assert not judge("latex_boxed", rf"\boxed{{{text}}}").passed
+
+
+def test_a_placeholder_in_other_dress_is_no_answer() -> None:
+    stands_for = find_format("latex_boxed").placeholders["answer"]
+    assert not judge("latex_boxed", rf"\boxed{{[{stands_for.title()}].}}").passed
+
+
+@pytest.mark.parametrize(("info", "passes"), [("JSON", True), ("Json", True), ("yaml", False), ("", False)])
+def test_a_fence_names_its_language_in_any_case(info: str, passes: bool) -> None:
+    name = next(f.name for f in formats() if f.example.startswith("```json\n{"))
+    text = find_format(name).render("42").replace("```json", f"```{info}", 1)
+    assert judge(name, text, "42").passed == passes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dataforge.verifiers.instructing.languages import looks_english, other_language
+from dataforge.verifiers.instructing.replies import echo, refusal
 from dataforge.verifiers.instructing.speech import SENTENCES
 from dataforge.verifiers.instructing.text import Text
 from dataforge.verifiers.instructing.words import whole, words_in
@@ -110,3 +111,56 @@ def test_a_language_is_known_by_its_own_sentences_and_by_no_others(language: str
 )
 def test_english_is_told_from_little_text(text: str, english: bool) -> None:
     assert (looks_english(text, Text(text.lower()).forms) is None) is english
+
+
+@pytest.mark.parametrize(
+    ("text", "refuses"),
+    [
+        ("I can't help but love the rain and the river.", False),
+        ("I don't do mornings, but evenings are mine.", False),
+        ("I will not write about the sun today; the rain deserves its hour.", False),
+        ("I do not write often, dear friend, but today I must.", False),
+        ("I must answer your letter.", False),
+        ("Unfortunately, I can't provide exact times, but it starts at noon.", False),
+        ("I'm afraid I can't do that. Ask another.", True),
+        ("I'd rather not write about rain.", True),
+        ("Rain? I'm sorry, but I can't help with that.", True),
+        ("I cannot fulfill your request.", True),
+        ("I'm unable to assist you with this.", True),
+    ],
+)
+def test_refusals(text: str, refuses: bool) -> None:
+    assert refusal(text) is refuses
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello, this is a test.",
+        "Hi there my friend, how are you?",
+        "Here is the translation: Der Hund schläft heute im Garten, und die Katze sitzt am Fenster.",
+        "Sure! Here is the text in German:\n\nDer Hund schläft heute im Garten, und die Katze sitzt am Fenster.",
+    ],
+)
+@pytest.mark.parametrize("language", ["de", "es", "it", "sw"])
+def test_english_sentences_are_no_other_language(text: str, language: str) -> None:
+    assert other_language(text, language, text.split("\n\n")) is not None
+
+
+ASKED = "Write a short text about the rain."
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        (f"Sure! {ASKED}", True),
+        (f"Prompt: {ASKED}", True),
+        (f"Sure! Here is the prompt: {ASKED}", True),
+        (f"{ASKED} ok", True),
+        (f"{ASKED}\n{ASKED}", True),
+        (f"{ASKED}\n\nThe rain fell all night.", False),
+        ("The rain fell all night.", False),
+    ],
+)
+def test_echoes(text: str, again: bool) -> None:
+    assert echo(text, ASKED) is again

@@ -19,6 +19,7 @@ from dataforge.verifiers.formats.form import (
     shifted,
     trimmed,
 )
+from dataforge.verifiers.matching.blocks import ALIASES
 from dataforge.verifiers.protocol import Span
 
 
@@ -60,7 +61,7 @@ class Fence(Form):
         wrong = fault
         if block.mark[0] != self.mark[0]:
             wrong = f"its fence is not made of `{self.mark}`"
-        elif block.info != self.info:
+        elif _language(block.info) != _language(self.info):
             wrong = f"its language is not `{self.info}`" if self.info else "it names a language"
         if wrong:
             return broken(wrong, reading.candidates)
@@ -93,6 +94,11 @@ class Fence(Form):
             for note, body in self.inner.spoil(values, rng):
                 if "```" not in body:
                     yield f"{note}, in its fence", f"```{self.info}\n{body}\n```"
+
+
+def _language(info: str) -> str:
+    """The usual name of a language, in any case: `JSON`, `py`, `yml`."""
+    return ALIASES.get(info.lower(), info.lower())
 
 
 @dataclass(frozen=True, slots=True)

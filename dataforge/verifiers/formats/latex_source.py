@@ -152,7 +152,7 @@ _ESCAPES = {
     **{char: f"\\{char}" for char in "{}$&#%_"},
 }
 _ESCAPE = re.compile(r"[\\~^{}$&#%_]")
-_UNESCAPES = {written: char for char, written in _ESCAPES.items()}
+_UNESCAPES = {written: char for char, written in _ESCAPES.items()} | {r"\^{}": "^", r"\~{}": "~"}
 _UNESCAPE = re.compile("|".join(re.escape(written) for written in sorted(_UNESCAPES, key=len, reverse=True)))
 
 

@@ -9,6 +9,7 @@ second and are as good as the large ones for more than 120 letters. What it can'
 - Nepali, which the library lacks, is told from Hindi and Marathi by small words.
 - Of a shorter one the detector knows little: it is another language's only where that gets 0.95 (0.97 below 30 letters)
   and the one asked for next to nothing. So `Hola.` passes as Italian, and a short reply in a wrong language may pass.
+- A sentence of any length whose small words are English is no other language of the Latin script.
 - Then every paragraph of at least 60 letters that is surely another language's (0.9) is one too many, as is more than a
   third of letters in a foreign script: names and borrowed words are not.
 """
@@ -20,7 +21,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from dataforge.verifiers.instructing.words import spread
+from dataforge.verifiers.instructing.sentences import sentence_spans
+from dataforge.verifiers.instructing.words import spread, words_in
 
 NAMES: dict[str, str] = {
     "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "ca": "Catalan", "cs": "Czech", "da": "Danish", "de": "German",
@@ -112,6 +114,11 @@ def other_language(text: str, language: str, paragraphs: Sequence[str] = ()) -> 
         return "it is Japanese, not Chinese"
     if own < (1 - _FOREIGN) * letters:
         return f"too few of its letters are those of {name}"
+    if language != "en" and written(language) == ("latin",):
+        for span in sentence_spans(text):
+            for piece in text[span[0] : span[1]].split(":"):
+                if _plainly_english(piece):
+                    return f"it has English in it, not {name}: {piece.strip()[:60]}"
     found = _detected_other(text, language, own)
     if found is not None:
         return f"it reads as {found}, not as {name}"
@@ -232,6 +239,15 @@ def _smells_english(paragraph: str) -> bool:
     if len(paragraph) < PARAGRAPH:
         return True
     return _share_of_english(paragraph) >= ENOUGH_OF_A_PARAGRAPH
+
+
+def _plainly_english(sentence: str) -> bool:
+    """Whether the small words of a sentence, however short, are those of English."""
+    words = [word.text.lower() for word in words_in(sentence)]
+    only, small = (sum(word in group for word in words) for group in (ENGLISH_ONLY, STOP_WORDS))
+    if not only:
+        return False
+    return (only >= 2 and only >= 0.25 * len(words)) or (small >= 3 and small >= 0.6 * len(words))
 
 
 def _share_of_english(text: str) -> float:

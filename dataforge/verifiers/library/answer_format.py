@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
@@ -79,7 +80,7 @@ class AnswerFormat(Verifier[AnswerFormatFacts]):
         if not said.answer.strip():
             return unparsed("there is no answer")
         reading = shifted(format.read(said.answer), said.offset)
-        fault = reading.fault or _unfilled(format, reading)
+        fault = reading.fault or _unfilled(format, reading, facts.answer is not None)
         if fault:
             if not reading.candidates:
                 return unparsed(f"{format.name}: {fault}")
@@ -132,27 +133,52 @@ def _misplaced(said: Spoken, thinking: str, finish_reason: str | None) -> str:
     return "the reply was cut off" if finish_reason == "length" else ""
 
 
-def _unfilled(format: Format, reading: Reading) -> str:
-    """Whether a placeholder of the instruction's example was given back; a number's cannot be told from an answer."""
+def _unfilled(format: Format, reading: Reading, known: bool) -> str:
+    """Whether a placeholder of the instruction's example was given back; a number's cannot be told from an answer.
+
+    Where no answer is known, the placeholder in other dress (`[your answer]`) and mere dots are no answer either.
+    """
     for name, part in reading.parts.items():
         free = name == "confidence" or (name == format.main and "number" in format.suits)
         if not free and part.text.strip().lower() == format.placeholders[name].lower():
             return f"the {name} is the placeholder of the example"
+        if name == format.main and not known:
+            stands_for = _letters(format.placeholders[name])
+            if not free and len(stands_for) > 1 and _letters(part.text) == stands_for:
+                return f"the {name} is the placeholder of the example"
+            if _DOTS.fullmatch(part.text.strip()):
+                return f"the {name} is only dots"
     return ""
+
+
+_DOTS = re.compile(r"\[?(?:\.{3,}|…+)\]?")
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text.lower() if char.isalnum())
 
 
 _SHIFTS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 """What a model may put around LaTeX where it stands in prose: it is not part of the answer."""
 
+_TYPESET = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit)\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}"
+)
+"""One command around the whole that says how it looks and not what it is."""
+
 
 def same(part: Part, answer: str, numeric: bool = False) -> bool:
     """Whether what was read is the answer: the same characters.
 
-    White space at the ends, the marks of a formula around the whole and Unicode composition make no difference.
+    White space at the ends, the marks of a formula around the whole, one LaTeX command that only sets its type and
+    Unicode composition make no difference.
     """
     wanted = _canonical(answer)
-    if any(_canonical(text) == wanted for text in (part.text, *part.also)):
-        return True
+    for text in (part.text, *part.also):
+        read = _canonical(text)
+        typeset = _TYPESET.fullmatch(read)
+        if read == wanted or (typeset is not None and _canonical(typeset[1]) == wanted):
+            return True
     return bool(
         numeric
         and NUMBER.fullmatch(part.text.strip())

@@ -122,7 +122,7 @@ def _fence(answer: str, sought: Sought, compiled: Compiled) -> Found:
             fault="the fenced code block is not closed",
             candidates=_rejected(answer, [block.span], "not closed"),
         )
-    return _within(answer, block.span, block.whole, sought, compiled)
+    return _within(answer, block.span, block.whole, sought, compiled, bool(block.info))
 
 
 def _tags(answer: str, sought: Sought, compiled: Compiled) -> Found:
@@ -136,8 +136,14 @@ def _tags(answer: str, sought: Sought, compiled: Compiled) -> Found:
 
 
 def _within(
-    answer: str, span: tuple[int, int], whole: tuple[int, int], sought: Sought, compiled: Compiled
+    answer: str,
+    span: tuple[int, int],
+    whole: tuple[int, int],
+    sought: Sought,
+    compiled: Compiled,
+    marked: bool = False,
 ) -> Found:
+    """The document in a container; beside a `marked` one, inline code is only spoken of."""
     found = _read(answer, _trimmed(answer, span), sought, compiled)
     if found.span is None:
         return found
@@ -148,10 +154,20 @@ def _within(
             answered=True,
             candidates=_rejected(answer, [found.span], "text stands around it"),
         )
-    others = [other for a, b in outside for other in _documents(answer, a, b, sought, compiled)]
+    others = [
+        (start, end)
+        for a, b in outside
+        for start, end in _documents(answer, a, b, sought, compiled)
+        if not (marked and _inline(answer, start, end))
+    ]
     if others:
         return _several(answer, sorted([found.span, *others]))
     return found
+
+
+def _inline(answer: str, start: int, end: int) -> bool:
+    """Whether a piece is just what stands between two backticks."""
+    return "\n" not in answer[start:end] and answer[:start].endswith("`") and answer.startswith("`", end)
 
 
 def _any(answer: str, sought: Sought, compiled: Compiled) -> Found:
@@ -166,7 +182,8 @@ def _any(answer: str, sought: Sought, compiled: Compiled) -> Found:
     marked = [block for block in blocks if block.info in (*INFO[sought.output], "")]
     readable = [block for block in marked if block.closed and _is_document(block.content, sought, compiled)]
     if len(readable) == 1:
-        return _within(answer, readable[0].span, readable[0].whole, sought, compiled)
+        block = readable[0]
+        return _within(answer, block.span, block.whole, sought, compiled, bool(block.info))
     if len(readable) > 1:
         return _several(answer, [block.span for block in readable])
     # What stands in a block that cannot be read is not picked to pieces: only the prose around blocks is looked through.
