@@ -53,6 +53,12 @@ _OPENED = re.compile(r"[*_]{1,3}\Z")
 _STOP = re.compile(
     r"[.!;](?=\s+(?!(?:or|and|but|no|nor|maybe|perhaps|alternatively|possibly)\b)\S)", re.IGNORECASE
 )
+_CORRECTED = re.compile(
+    r"\W*(?:(?:actually|wait|correction|scratch\s+that|i\s+mean(?:t)?)\b|no(?=[,:]))[\W]*"
+    r"(?:(?:it|that)(?:['’]s|\s+is|\s+should\s+be)\s+|make\s+(?:it|that)\s+)?[^\s.]+(?:\s[^\s.]+){0,2}[.!\s]*\Z",
+    re.IGNORECASE,
+)
+"""What ends a text that takes its final answer back: a correction, and a few words in the answer's place."""
 _BECAUSE = re.compile(
     r",?\s+(?:because|since|as\s+(?:it|the|they|this|he|she|we)|for\s+the\s+reason)\b", re.IGNORECASE
 )
@@ -128,7 +134,7 @@ def final(text: str, same: Callable[[str], object], *, cut_off: bool = False) ->
     if conflict:
         candidates.append(Candidate(_text(text, last), last.extents[0], "another final answer comes before"))
         return Final((), _sorted(candidates), "it gives two different final answers", True)
-    if corrections.between(last.extents[-1][1], len(seen)):
+    if _CORRECTED.match(seen, last.extents[-1][1]):
         # `Answer: 42. Actually 43`: what it is now stands nowhere as a final answer.
         candidates.append(Candidate(_text(text, last), last.extents[0], "taken back later"))
         return Final((), _sorted(candidates), "it takes its final answer back", True)
