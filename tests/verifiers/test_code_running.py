@@ -123,6 +123,7 @@ def test_it_can_stop_at_the_first_failure() -> None:
         ("import sys; sys.exit(3)", "exit code 3"),
         ("int('secret input 123')", "ValueError"),
         ("raise KeyError('Traceback')", "KeyError"),
+        ("class hidden42(Exception): pass\nraise hidden42", "an exception of its own"),
         ("def f(:", "SyntaxError"),
         ("print(2)", "wrong answer"),
     ],

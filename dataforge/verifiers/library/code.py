@@ -7,6 +7,7 @@ sake is an error of the kind `isolation`, never a wrong answer.
 
 from __future__ import annotations
 
+import builtins
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -243,11 +244,18 @@ def _ended(run: Run) -> str:
     if run.signal is not None:
         return f"ended by signal {run.signal}"
     if run.fault:
-        return run.fault
+        # The program has a hand in the words of a fault: a type of its own may be named by the input of a hidden test.
+        known = re.fullmatch(
+            r"a `(?:object|set|frozenset|bytes|bytearray|generator|complex|function|range|map|filter|zip)` is no plain value",
+            run.fault,
+        )
+        return run.fault if known else "it returned nothing that can be read"
     # The kind of exception alone: its message may hold the input of a hidden test.
     last = run.stderr.rstrip().rpartition("\n")[2]
     kind = re.match(r"[A-Za-z_][\w.]{0,60}", last)
     raised = kind[0] if kind and re.search(r"^Traceback |^  File ", run.stderr, re.MULTILINE) else ""
+    if raised and not isinstance(vars(builtins).get(raised), type):
+        raised = "an exception of its own"
     return raised or f"exit code {run.exit_code}"
 
 
