@@ -27,6 +27,8 @@ from schemas.corpus import VerdictLine
 
 UNVERIFIED, UNJUDGED, OFF_RATE, SPARED = "R111", "R112", "R113", "R115"
 UNREADABLE = "R106"
+PASS_RATE = "pass_rate"  # noqa: S105 - no password
+"""The criterion of the verdict line that has the share of a task's samples that pass."""
 TURNED_AWAY = "the row is rejected"
 NO_ISOLATION = "R114"
 
@@ -85,7 +87,7 @@ async def sampled(node: a.Node, rollouts: a.Rollouts, name: str, context: RowCon
     told = f"{right} of {len(judged)} samples pass"
     lines = []
     if judged and rollouts.keep != "first":  # else the share that passes is not known
-        lines.append(VerdictLine(node=name, criterion="pass_rate", score=rate, reason=told, round=0))
+        lines.append(VerdictLine(node=name, criterion=PASS_RATE, score=rate, reason=told, round=0))
     winners = _kept(node, rollouts, [sample for sample in drawn if sample.passed])
     low, high = rollouts.pass_rate or (0.0, 1.0)
     rejection: Rejected | None = None

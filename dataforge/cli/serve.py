@@ -94,7 +94,7 @@ def _serve_here(
     named: tuple[str, Path] | None, host: str, port: int, api_key_env: str | None, as_json: bool
 ) -> None:
     """Serve a GGUF file under a name, or the embedded models, in this process."""
-    key = _key(api_key_env) if api_key_env is not None else None
+    key = caller_key(api_key_env, "--api-key-env") if api_key_env is not None else None
     from dataforge.models.serve import EmbeddedServer, local_model
 
     models = local_model(*named) if named is not None else None
@@ -131,15 +131,20 @@ def _table(model: str, url: str, api_key_env: str | None) -> str:
     return "\n".join(["[models.generator]", *lines])
 
 
-def _key(variable: str) -> str:
+def caller_key(variable: str, option: str, word: str = "key") -> str:
+    """What callers must send, from the environment variable that an option names.
+
+    Raises:
+        ProjectError: R004 where the variable is not set.
+    """
     from dataforge.errors import ProjectError
 
     key = os.environ.get(variable, "").strip()
     if not key:
         raise ProjectError(
-            f"the key for callers should be in the environment variable {variable}, which is not set",
+            f"the {word} for callers should be in the environment variable {variable}, which is not set",
             code="R004",
-            help=f"export {variable}=…, or leave out --api-key-env",
+            help=f"export {variable}=…, or leave out {option}",
         )
     return key
 

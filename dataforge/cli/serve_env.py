@@ -94,6 +94,7 @@ def serve_env(
     A trainer registers, fetches batches, and sets the pace: where it is slow, nothing more is sampled. Ctrl-C or SIGTERM
     ends it with exit code 3; what waits in the queue is lost, and the same --seed makes the same tasks again.
     """  # fmt: skip
+    from dataforge.cli.serve import caller_key
     from dataforge.errors import Interrupted
     from dataforge.interop.trajectories import EnvRegistration, Trajectories
 
@@ -118,7 +119,7 @@ def serve_env(
                 _Wanted(tasks, seed, limit, epochs),
                 group_size=group_size, in_flight=in_flight, all_equal=all_equal, thinking=thinking, logprobs=logprobs,
             )  # fmt: skip
-        token = _token(token_env) if token_env is not None else None
+        token = caller_key(token_env, "--token-env", "token") if token_env is not None else None
         if token is None and not host.startswith(_LOOPBACK):
             say(
                 f"warning: whoever can reach {host} can read and write here; --token-env asks for a token",
@@ -316,16 +317,3 @@ def _note(line: str) -> None:
 def _check(option: str, value: str, *known: str) -> None:
     if value not in known:
         raise typer.BadParameter(f"`{value}` is none of {', '.join(known)}", param_hint=option)
-
-
-def _token(variable: str) -> str:
-    from dataforge.errors import ProjectError
-
-    token = os.environ.get(variable, "").strip()
-    if not token:
-        raise ProjectError(
-            f"the token for callers should be in the environment variable {variable}, which is not set",
-            code="R004",
-            help=f"export {variable}=…, or leave out --token-env",
-        )
-    return token

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
@@ -17,8 +17,10 @@ from dataforge.domain.conditions import Box, Expr, Term
 from dataforge.domain.structs import StructType
 from dataforge.domain.templates import Template
 from dataforge.lang.diagnostics import Source, Span
-from dataforge.verifiers import Verifier
 from schemas.chat import Thinking
+
+if TYPE_CHECKING:  # a file without `verify` compiles without them
+    from dataforge.verifiers import Verifier
 
 FieldRef = tuple[str, str]
 """A struct's canonical name and one of its fields."""

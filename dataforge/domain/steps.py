@@ -20,7 +20,6 @@ from dataforge.domain.settings import (
 )
 from dataforge.domain.structs import FieldType, StructType, assignable
 from dataforge.domain.templates import Template, Variable
-from dataforge.domain.verifying import VerifyResolver
 from dataforge.lang import syntax as s
 from dataforge.lang.diagnostics import Span, listing
 
@@ -50,6 +49,9 @@ class StepResolver:
                 case s.Set():
                     self._set(clause)
                 case s.Verify():
+                    # Here, so that only a file that verifies takes the time to load verifiers.
+                    from dataforge.domain.verifying import VerifyResolver
+
                     VerifyResolver(self).resolve(clause)
                 case _:
                     pass

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dataforge.errors import InputError
-from dataforge.verifiers import Response, Verdict, Verifier, find, verify
+from dataforge.verifiers import CHECKS, Response, Verdict, Verifier, find
 from schemas.chat import Message
 from schemas.task import Task
 
@@ -106,13 +106,6 @@ def response_of(turns: Sequence[Any], finish_reason: str | None = None) -> Respo
     )
 
 
-async def judged(judge: Verifier[Any], task: Task, response: Response) -> Verdict:
-    """A verdict, without holding up whatever else the loop has to do."""
-    if judge.isolation == "inline":
-        return verify(judge, task, response)
-    return await asyncio.to_thread(verify, judge, task, response)
-
-
 def metrics_of(verdict: Verdict) -> dict[str, float]:
     """The outcome as numbers, which add up to rates, and the scores of the parts."""
     told = {name: float(verdict.outcome == name) for name in OUTCOMES}
@@ -132,7 +125,7 @@ def _rubric(vf: Any, judge: Verifier[Any]) -> Any:
             steps = state.get("trajectory") or ()
             answer = steps[-1].get("response") if steps else None
             finish = getattr(getattr(answer, "message", None), "finish_reason", None)
-            verdict = await judged(judge, task, response_of(state["completion"] or (), finish))
+            verdict = await CHECKS.verdict(judge, task, response_of(state["completion"] or (), finish))
             if verdict.score is None:
                 # What another attempt may mend is the framework's `InfraError`, which it retries.
                 kind = vf.Error if verdict.error == "task" else vf.InfraError
@@ -182,7 +175,7 @@ def _task_kinds(vf: Any, judge: Verifier[Any]) -> _Kinds:
             calls = trace.calls
             finish = calls[-1].finish_reason if calls else None
             task = Task(prompt=self.data.prompt_text, facts=json.loads(self.data.facts))
-            said = await judged(judge, task, response_of(trace.assistant_messages[-1:], finish))
+            said = await CHECKS.verdict(judge, task, response_of(trace.assistant_messages[-1:], finish))
             if said.score is None:
                 raise RuntimeError(f"{judge.name}: {said.error}: {said.reason}")
             trace.record_metrics(metrics_of(said))

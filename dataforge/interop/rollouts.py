@@ -21,7 +21,7 @@ from dataforge.interop.groups import Pieces, ScoredResponse, Tokenise, group_of
 from dataforge.interop.logprobs import Sampler
 from dataforge.interop.trajectories import OWN, Queued, Trajectories
 from dataforge.models.client import ChatReply, ChatRequest, Sampling
-from dataforge.verifiers import Response, Verdict, Verifier, verify
+from dataforge.verifiers import CHECKS, Response, Verdict, Verifier
 from schemas.chat import Message, Thinking
 from schemas.task import Task
 
@@ -246,9 +246,7 @@ class Rollouts:
 
     async def _judged(self, task: Task, reply: ChatReply) -> Verdict:
         response = Response(reply.text, reply.reasoning, finish_reason=reply.finish_reason)
-        if self._verifier.isolation == "inline":
-            return verify(self._verifier, task, response)
-        return await asyncio.to_thread(verify, self._verifier, task, response)
+        return await CHECKS.verdict(self._verifier, task, response)
 
     async def _failure(self, failures: list[BaseException]) -> None:
         """A group that the model or we ourselves failed at: what would only repeat itself ends the loop."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from dataforge.actions.rollouts import PASS_RATE, SPARED, UNVERIFIED
 from dataforge.corpus.read import read_rows
 from dataforge.errors import StorageError
 from dataforge.run.storage import storing
@@ -26,10 +27,6 @@ from dataforge.verifiers.registry import names
 from schemas.chat import Message
 from schemas.corpus import Reason, Row, VerdictLine
 
-UNVERIFIED, SPARED = "R111", "R115"
-"""Codes of a sample that a verifier turned away, and of one that passed where another was kept. Other samples were not
-judged, or fell for another reason: none is a loser."""
-PASS_RATE = "pass_rate"  # noqa: S105 - no password
 _AT_ONCE = 500
 _TOLD_EVERY = 1_000
 
@@ -159,6 +156,7 @@ def _fill(store: sqlite3.Connection, directory: Path, both: bool, heard: Callabl
 def _is_sample(row: Row, won: bool, both: bool) -> bool:
     if row.kind != "call" or not row.messages or row.messages[-1].role != "assistant":
         return False
+    # Of the others only what a verifier turned away is a loser; what passed where another was kept is one of the group.
     return won or _code(row) in ((UNVERIFIED,) if both else (UNVERIFIED, SPARED))
 
 

@@ -343,9 +343,8 @@ class Run:
     def _count_rows(self) -> int:
         """How many rows there will be at most, or 0 where the seeds are too many to read twice."""
         if not self.sources.are_few:
-            made = sum(source.count for source in self.sources.tasks) * self.options.walks
-            alone = made if not self.sources.files else 0
-            return min(self.options.rows or alone, alone or self.options.rows or 0)
+            asked, made = self.options.rows or 0, self.sources.tasks_alone * self.options.walks
+            return min(asked, made) if asked and made else asked or made
         probe = Filter(self.plan.graph, self.tokens)
         return sum(1 for _ in jobs(self.sources, self.options, probe))
 

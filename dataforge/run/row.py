@@ -20,9 +20,12 @@ class Traveller:
     context: RowContext
     walk: Walk
     path: list[str]
-    branch: tuple[int, ...]
-    """Which of the items of each fan-out this is."""
     rejection: Rejected | None = None
+
+    @property
+    def branch(self) -> tuple[int, ...]:
+        """Which of the items of each fan-out this is."""
+        return self.context.branch
 
 
 class Router:
@@ -46,7 +49,7 @@ class Router:
             Those that arrived and those that were rejected, each in order: together one, or several where a node gave
             many.
         """
-        waiting = [Traveller(context, self.walks[""].walk(context.row), [], ())]
+        waiting = [Traveller(context, self.walks[""].walk(context.row), [])]
         arrived: list[Traveller] = []
         rejected: list[tuple[Traveller, Rejected]] = []
         while waiting:
@@ -82,11 +85,10 @@ class Router:
         for index, context in enumerate(results):
             follower = traveller
             if len(results) > 1:
-                branch = (*traveller.branch, index)
-                walk = self.walks[prefix.rstrip("/")].walk(context.row, branch)
+                context.branch = (*traveller.branch, index)
+                walk = self.walks[prefix.rstrip("/")].walk(context.row, context.branch)
                 walk.position = traveller.walk.position
-                follower = Traveller(context, walk, list(traveller.path), branch)
-            context.branch = follower.branch
+                follower = Traveller(context, walk, list(traveller.path))
             follower.context = context
             outcome = 0
             if isinstance(action.member, a.Node) and action.member.branch is not None:
@@ -111,7 +113,7 @@ class Router:
             )
         inner = outer.fork({struct: outer.state[struct] for struct in graph.sources})
         walk = self.walks[name].walk(outer.row, name, *traveller.branch)
-        guest = Traveller(inner, walk, traveller.path, traveller.branch)
+        guest = Traveller(inner, walk, traveller.path)
         try:
             while (step := await self._step(guest, f"{name}/", linked)) is not None:
                 (guest,) = step  # the compiler lets nothing inside give many

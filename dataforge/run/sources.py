@@ -79,6 +79,11 @@ class Sources:
         """Whether they can be read twice in no time. Tasks cannot: to make one may take a second."""
         return not self.tasks and sum(file.stat().st_size for file in self.files) <= MAX_COUNTED_BYTES
 
+    @property
+    def tasks_alone(self) -> int:
+        """How many there are where all of them are tasks; 0 where there are files, whose records are not counted."""
+        return 0 if self.files else sum(source.count for source in self.tasks)
+
     def digest(self) -> str:
         """32 hex digits over all that decides which seeds there are, but for how many tasks are asked for."""
         seeds = hashlib.blake2b(digest_size=16)
@@ -106,7 +111,6 @@ def sources_of(plan: Plan, options: RunOptions) -> Sources:
             f"graph `{plan.graph.name}` names no seeds, and none are given",
             help="add --seeds PATH, or `seeds` to the graph",
         )
-    tasks = tuple(_tasks(pattern, options) for pattern in patterns if pattern.startswith(PREFIX))
     named = [pattern for pattern in patterns if pattern.startswith(PREFIX)]
     if vague := [pattern for pattern in named[:-1] if pattern.count(":") == 1]:
         raise SeedError(
@@ -114,6 +118,7 @@ def sources_of(plan: Plan, options: RunOptions) -> Sources:
             code="R047",
             help=f"say how many of each: {vague[0]}:COUNT",
         )
+    tasks = tuple(_tasks(pattern, options) for pattern in named)
     paths = [pattern for pattern in patterns if not pattern.startswith(PREFIX)]
     base = Path.cwd() if options.seeds else plan.program.folder
     within = None if options.seeds else plan.project.root

@@ -10,7 +10,7 @@ To add a verifier, add a file to `library/` (or an entry point `dataforge.verifi
 its gold cases to `gold/`. `dataforge verifiers audit` measures how often each is wrong.
 """
 
-from dataforge.verifiers.checking import CHECKS, Checks, checked, verify
+from dataforge.verifiers.checking import CHECKS, Checks, verify
 from dataforge.verifiers.protocol import Candidate, Case, Facts, Response, Verdict, Verifier
 from dataforge.verifiers.registry import find, names
 
@@ -23,7 +23,6 @@ __all__ = [
     "Response",
     "Verdict",
     "Verifier",
-    "checked",
     "find",
     "names",
     "verify",

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dataforge.errors import InputError
-from dataforge.verifiers.protocol import Response, Verdict, Verifier, error
+from dataforge.verifiers.protocol import Facts, Response, Verdict, Verifier, error
 from dataforge.verifiers.registry import LACKS, find
 from dataforge.verifiers.workers import judge_in_worker
 from schemas.task import Task
@@ -55,33 +55,27 @@ class Checks:
         Raises:
             InputError: V002 where the verifier needs a package that is not installed.
         """
-        if verifier is None:
-            try:
-                verifier = find(task.verifier)
-            except InputError as failure:
-                if failure.code == LACKS:
-                    raise
-                return f"{failure.message}, and the task names it"
-        if task.verifier not in ("", verifier.name):
-            return f"it is a task for `{task.verifier}`, and `{verifier.name}` got it"
-        return _misfit(verifier, task)
+        meant = _meant(verifier, task)
+        if isinstance(meant, str):
+            return meant
+        facts = _facts(meant, task)
+        return facts if isinstance(facts, str) else ""
 
     async def verdict(self, verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
-        """`verify`: at once where that is quick, else in a thread that waits for the verifier's process."""
-        if why := self.flaw(verifier, task):
-            return error("task", why)
-        verifier = verifier or find(task.verifier)
-        if verifier.isolation == "inline" and threading.current_thread() is threading.main_thread():
-            return verify(verifier, task, response)
-        return await asyncio.get_running_loop().run_in_executor(_threads(), verify, verifier, task, response)
+        """`verify`: at once where that is quick, else in a thread that waits for the verifier's process.
+
+        Raises:
+            InputError: as `flaw`.
+        """
+        meant = _meant(verifier, task)
+        if isinstance(meant, str):
+            return error("task", meant)
+        if meant.isolation == "inline" and threading.current_thread() is threading.main_thread():
+            return verify(meant, task, response)
+        return await asyncio.get_running_loop().run_in_executor(_threads(), verify, meant, task, response)
 
 
 CHECKS = Checks()
-
-
-async def checked(verifier: Verifier[Any] | None, task: Task, response: Response) -> Verdict:
-    """`verify` for an event loop, see `Checks`."""
-    return await CHECKS.verdict(verifier, task, response)
 
 
 @functools.cache
@@ -92,10 +86,11 @@ def _threads() -> ThreadPoolExecutor:
 
 def judge_here(verifier: Verifier[Any], task: Task, response: Response) -> Verdict:
     """Judge in this process and thread, without a limit of time."""
-    if why := _misfit(verifier, task):
-        return error("task", why)
+    facts = _facts(verifier, task)
+    if isinstance(facts, str):
+        return error("task", facts)
     try:
-        verdict: Any = verifier.check(verifier.facts.model_validate(task.facts), response)
+        verdict: Any = verifier.check(facts, response)
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a bug of a verifier must not pass for a wrong answer, nor end a run
         return error("verifier", f"`{verifier.name}` raised {type(failure).__name__}: {failure}")
     if not isinstance(verdict, Verdict) or not isinstance(verdict.reason, str):
@@ -103,10 +98,24 @@ def judge_here(verifier: Verifier[Any], task: Task, response: Response) -> Verdi
     return verdict
 
 
-def _misfit(verifier: Verifier[Any], task: Task) -> str:
-    """How the task's facts are not what the verifier needs; empty where they are."""
+def _meant(verifier: Verifier[Any] | None, task: Task) -> Verifier[Any] | str:
+    """The verifier that a task is to be checked by, or why it can be by none."""
+    if verifier is None:
+        try:
+            return find(task.verifier)
+        except InputError as failure:
+            if failure.code == LACKS:
+                raise
+            return f"{failure.message}, and the task names it"
+    if task.verifier not in ("", verifier.name):
+        return f"it is a task for `{task.verifier}`, and `{verifier.name}` got it"
+    return verifier
+
+
+def _facts(verifier: Verifier[Any], task: Task) -> Facts | str:
+    """A task's facts, or how they are not what the verifier needs."""
     try:
-        verifier.facts.model_validate(task.facts)
+        return verifier.facts.model_validate(task.facts)
     except ValidationError as failure:
         first = failure.errors()[0]
         place = ".".join(map(str, first["loc"])) or "facts"
@@ -118,7 +127,6 @@ def _misfit(verifier: Verifier[Any], task: Task) -> str:
                 else "there is no such fact"
             )
         return f"the facts of the task are not what `{verifier.name}` needs: {place}: {what}"
-    return ""
 
 
 class _OutOfTime(BaseException):

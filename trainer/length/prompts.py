@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataforge.errors import InputError
-from dataforge.verifiers import Response, checked
+from dataforge.verifiers import CHECKS, Response
 from dataforge.verifiers import find as verifier_named
 from schemas.chat import Message
 from schemas.task import Task
@@ -220,7 +220,7 @@ _AROUND = "".join(set(punctuation + whitespace) - set("-+."))
 async def scored(prompt: Prompt, answer: str) -> float | None:
     """The score of an answer: by the prompt's verifier, else by its reference answer; None where nothing can be said."""
     if prompt.task is not None:
-        return (await checked(None, prompt.task, Response(answer, reasoning=""))).score
+        return (await CHECKS.verdict(None, prompt.task, Response(answer, reasoning=""))).score
     return score(answer, prompt.expected)
 
 

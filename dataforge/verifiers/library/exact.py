@@ -11,9 +11,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dataforge.verifiers.matching.finals import Final, final, whole
+from dataforge.verifiers.matching.finals import answered
 from dataforge.verifiers.matching.normal import layers, normal
-from dataforge.verifiers.matching.spans import shifted
 from dataforge.verifiers.protocol import (
     Case,
     Facts,
@@ -23,9 +22,7 @@ from dataforge.verifiers.protocol import (
     Verifier,
     failed,
     passed,
-    unparsed,
 )
-from dataforge.verifiers.spoken import spoken
 from schemas.task import Task
 
 
@@ -68,30 +65,16 @@ class Exact(Verifier[ExactFacts]):
     facts = ExactFacts
 
     def check(self, facts: ExactFacts, response: Response) -> Verdict:
-        said = spoken(response)
-        if said.fault:
-            return unparsed(said.fault)
-        cut_off = response.finish_reason == "length"
         accepted = {facts.key(text) for text in facts.answers}
-        find = whole if facts.where == "whole" else final
-        found: Final = find(said.answer, facts.key, cut_off=cut_off)
-        candidates = shifted(found.candidates, said.offset)
-        if found.conflict:
-            return failed(found.fault, candidates=candidates)
-        if not found.extents:
-            return unparsed(found.fault, candidates=candidates)
-        for text, (start, end) in found.extents:
+        found = answered(response, facts.where, facts.key)
+        if isinstance(found, Verdict):
+            return found
+        for text, span in found.extents:
             forms = (text,) if facts.where == "whole" else layers(text)
             if any(facts.key(form) in accepted for form in forms):
-                span = (start + said.offset, end + said.offset)
-                return passed(text.strip(), span, candidates=candidates)
-        text, (start, end) = found.extents[-1]
-        return failed(
-            "the answer is none of those accepted",
-            text.strip(),
-            (start + said.offset, end + said.offset),
-            candidates=candidates,
-        )
+                return passed(text.strip(), span, candidates=found.candidates)
+        text, span = found.extents[-1]
+        return failed("the answer is none of those accepted", text.strip(), span, candidates=found.candidates)
 
     def tasks(self, seed: int, n: int) -> Iterator[Task]:
         from dataforge.verifiers.matching.questions import exact_task, numbered

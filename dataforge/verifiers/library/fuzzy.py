@@ -8,11 +8,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dataforge.verifiers.matching.finals import Final, final, whole
+from dataforge.verifiers.matching.finals import answered
 from dataforge.verifiers.matching.normal import bare, normal
 from dataforge.verifiers.matching.numbers import number
 from dataforge.verifiers.matching.similarity import edit_ratio, token_f1
-from dataforge.verifiers.matching.spans import shifted
 from dataforge.verifiers.protocol import (
     Case,
     Facts,
@@ -24,7 +23,6 @@ from dataforge.verifiers.protocol import (
     passed,
     unparsed,
 )
-from dataforge.verifiers.spoken import spoken
 from schemas.task import Task
 
 
@@ -69,24 +67,16 @@ class Fuzzy(Verifier[FuzzyFacts]):
     facts = FuzzyFacts
 
     def check(self, facts: FuzzyFacts, response: Response) -> Verdict:
-        said = spoken(response)
-        if said.fault:
-            return unparsed(said.fault)
-        find = whole if facts.where == "whole" else final
-        same = _value if facts.metric == "number" else _key
-        found: Final = find(said.answer, same, cut_off=response.finish_reason == "length")
-        candidates = shifted(found.candidates, said.offset)
-        if found.conflict:
-            return failed(found.fault, candidates=candidates)
-        if not found.extents:
-            return unparsed(found.fault, candidates=candidates)
+        found = answered(response, facts.where, _value if facts.metric == "number" else _key)
+        if isinstance(found, Verdict):
+            return found
+        candidates = found.candidates
         best, at = -1.0, found.extents[-1]
         for extent in found.extents:
             score = _score(facts, extent[0])
             if score is not None and score > best:
                 best, at = score, extent
-        text, (start, end) = at[0].strip(), at[1]
-        span = (start + said.offset, end + said.offset)
+        text, span = at[0].strip(), at[1]
         if best < 0:
             return unparsed("there is no one number in the answer", candidates=candidates)
         if facts.metric == "number":

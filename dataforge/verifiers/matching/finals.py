@@ -13,10 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
+from dataforge.verifiers.braces import closing_brace
 from dataforge.verifiers.matching.asserted import Corrections, doubt, visible
 from dataforge.verifiers.matching.normal import bare
-from dataforge.verifiers.protocol import Candidate, Span
+from dataforge.verifiers.matching.spans import shifted
+from dataforge.verifiers.protocol import Candidate, Response, Span, Verdict, failed, unparsed
+from dataforge.verifiers.spoken import spoken
 
 ANSWER = r"(?:answer|antwort|réponse|respuesta|risposta|resposta|ответ|答案|答え|정답)"
 _QUALIFIED = r"(?:(?:final|correct|right|best|only|actual|true|most\s+likely|likely|single)\s+){0,3}"
@@ -94,6 +98,30 @@ class Final:
     candidates: tuple[Candidate, ...] = ()
     fault: str = ""
     conflict: bool = field(default=False)
+
+
+def answered(
+    response: Response, where: Literal["final", "whole"], same: Callable[[str], object]
+) -> Final | Verdict:
+    """The final answer of a response, with spans of its text; the verdict where there is none.
+
+    Args:
+        response: the response.
+        where: whether the final answer counts, wherever it is stated, or the whole reply.
+        same: the normal form by which two answers are the same.
+    """
+    said = spoken(response)
+    if said.fault:
+        return unparsed(said.fault)
+    find = whole if where == "whole" else final
+    found = find(said.answer, same, cut_off=response.finish_reason == "length")
+    candidates = tuple(shifted(found.candidates, said.offset))
+    if found.conflict:
+        return failed(found.fault, candidates=candidates)
+    if not found.extents:
+        return unparsed(found.fault, candidates=candidates)
+    extents = tuple((text, (start + said.offset, end + said.offset)) for text, (start, end) in found.extents)
+    return Final(extents, candidates)
 
 
 def final(text: str, same: Callable[[str], object], *, cut_off: bool = False) -> Final:
@@ -226,20 +254,11 @@ def boxed(text: str) -> Iterator[tuple[int, int, int]]:
     r"""Each `\boxed{…}` whose braces are balanced: where it begins, and where its content begins and ends."""
     at = 0
     while match := _BOXED.search(text, at):
-        depth, index = 1, match.end()
-        while index < len(text) and depth:
-            char = text[index]
-            if char == "\\":
-                index += 1
-            elif char == "{":
-                depth += 1
-            elif char == "}":
-                depth -= 1
-            index += 1
-        if depth:
+        closing = closing_brace(text, match.end() - 1)
+        if closing < 0:
             return
-        yield match.start(), match.end(), index - 1
-        at = index
+        yield match.start(), match.end(), closing
+        at = closing + 1
 
 
 def _text(text: str, statement: Statement) -> str:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dataforge.verifiers.braces import closing_brace
 from dataforge.verifiers.mathematics.notation import LONGEST
 from dataforge.verifiers.protocol import Span
 
@@ -105,7 +106,7 @@ def _boxes(answer: str, offset: int) -> Iterator[Place]:
                 end = bare.end()
                 yield _place("box", bare[0], offset + start)
             continue
-        closing = _closing(answer, start)
+        closing = closing_brace(answer, start)
         if closing < 0:
             text = answer[start + 1 : start + 200]
             yield Place(
@@ -114,18 +115,6 @@ def _boxes(answer: str, offset: int) -> Iterator[Place]:
             return
         end = closing
         yield _place("box", answer[start + 1 : closing], offset + start + 1)
-
-
-def _closing(text: str, opening: int) -> int:
-    depth = 0
-    for found in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, opening):
-        if found[0] == "{":
-            depth += 1
-        elif found[0] == "}":
-            depth -= 1
-            if depth == 0:
-                return found.start()
-    return -1
 
 
 def _tags(answer: str, offset: int) -> Iterator[Place]:

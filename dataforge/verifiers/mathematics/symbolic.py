@@ -49,6 +49,10 @@ FUNCTIONS = [
 ]
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _ALLOWED = re.compile(r"[A-Za-z0-9\\{}()\[\]+\-*/^_.!|' ]*")
+_GREEK = frozenset(
+    ["theta", "alpha", "beta", "gamma", "delta", "lambda", "mu", "omega", "phi", "rho", "sigma", "tau"]
+)
+"""Greek letters that stand for something."""
 _KNOWN = frozenset(
     [
         "frac",
@@ -72,18 +76,7 @@ _KNOWN = frozenset(
         "log",
         "exp",
         "binom",
-        "theta",
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "lambda",
-        "mu",
-        "omega",
-        "phi",
-        "rho",
-        "sigma",
-        "tau",
+        *_GREEK,
         "infty",
         "circ",
         "overline",
@@ -163,20 +156,7 @@ def _roots(text: str) -> str:
 @functools.lru_cache(maxsize=2048)
 def letters(latex: str) -> frozenset[str]:
     """The letters of a formula that stand for something, π and e left out."""
-    greek = {name[1:] for name in _COMMAND.findall(latex)} & {
-        "theta",
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "lambda",
-        "mu",
-        "omega",
-        "phi",
-        "rho",
-        "sigma",
-        "tau",
-    }
+    greek = {name[1:] for name in _COMMAND.findall(latex)} & _GREEK
     return frozenset(set(re.findall(r"[A-Za-z]", _COMMAND.sub(" ", latex))) - {"e", "E"} | greek)
 
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from dataforge.verifiers.braces import closing_brace
 from dataforge.verifiers.protocol import Candidate, Span
 
 Form = Literal["tags", "line", "block", "boxed"]
@@ -133,11 +134,8 @@ def _boxes(answer: str) -> list[tuple[int, str]]:
     for box in re.finditer(r"\\boxed\s*\{", answer):
         if box.start() < end:
             continue
-        depth = 1
-        for sign in re.compile(r"\\.|[{}]", re.DOTALL).finditer(answer, box.end()):
-            depth += (sign[0] == "{") - (sign[0] == "}")
-            if depth == 0:
-                end = sign.start()
-                found.append((box.end(), answer[box.end() : end]))
-                break
+        closing = closing_brace(answer, box.end() - 1)
+        if closing >= 0:
+            end = closing
+            found.append((box.end(), answer[box.end() : end]))
     return found

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dataforge.verifiers.calling.tools.tool import function_schema
+
 Slot = Callable[[random.Random], tuple[str, Any]]
 """Draws a value: how it is said in a request, and the argument that it is."""
 
@@ -42,18 +44,7 @@ class Offer:
     @property
     def schema(self) -> dict[str, Any]:
         """In the form of OpenAI's API."""
-        return {
-            "type": "function",
-            "function": {
-                "name": self.name,
-                "description": self.description,
-                "parameters": {
-                    "type": "object",
-                    "properties": {key: dict(value) for key, value in self.properties.items()},
-                    "required": list(self.required),
-                },
-            },
-        }
+        return function_schema(self.name, self.description, self.properties, self.required)
 
     @property
     def nested(self) -> bool:

@@ -46,15 +46,22 @@ class Tool:
     @property
     def schema(self) -> dict[str, Any]:
         """In the form of OpenAI's API."""
-        return {
-            "type": "function",
-            "function": {
-                "name": self.name,
-                "description": self.description,
-                "parameters": {
-                    "type": "object",
-                    "properties": {key: dict(value) for key, value in self.properties.items()},
-                    "required": list(self.required),
-                },
+        return function_schema(self.name, self.description, self.properties, self.required)
+
+
+def function_schema(
+    name: str, description: str, properties: Mapping[str, Mapping[str, Any]], required: Sequence[str]
+) -> dict[str, Any]:
+    """A tool in the form of OpenAI's API."""
+    return {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": description,
+            "parameters": {
+                "type": "object",
+                "properties": {key: dict(value) for key, value in properties.items()},
+                "required": list(required),
             },
-        }
+        },
+    }
