@@ -11,6 +11,7 @@ def tasks(
     name: str = typer.Argument(..., help="A verifier that makes tasks.", show_default=False),
     n: int = typer.Option(5, "-n", min=1, help="How many."),
     seed: int = typer.Option(0, help="What they are drawn by: the same seed, the same tasks."),
+    topic: list[str] | None = typer.Option(None, help="Only of this topic; may be given several times."),
 ) -> None:
     """Print tasks as JSON Lines: prompt, hidden facts, topic.
 
@@ -26,7 +27,7 @@ def tasks(
             code="V013",
             help="these do: " + ", ".join(n for n in names() if _makes_tasks(n)),
         )
-    for task in verifier.tasks(seed, n):
+    for task in verifier.tasks_of(topic, seed, n) if topic else verifier.tasks(seed, n):
         print_json(task.model_dump(exclude_defaults=True), indent=None)
 
 

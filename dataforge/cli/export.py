@@ -24,19 +24,24 @@ def export(
     directory: Path = typer.Argument(..., help="A corpus directory: the --out of a run."),
     to: str = typer.Option(..., "--to", help="preference, groups, jsonl, trl, axolotl or sharegpt."),
     out: Path = typer.Option(..., "--out", "-o", help="The file to write, one JSON object a line."),
-    kind: str = typer.Option("final", help="Rows to take, for forms of messages: final, call or all."),
-    thinking: str | None = typer.Option(
-        None, help="Where thinking goes: field, inline (as `<think>` in the content) or drop."
+    kind: str | None = typer.Option(
+        None, help="For forms of messages: rows to take, final (the default), call or all."
     ),
-    pairs: str = typer.Option("best", help="For preference: best (one pair a prompt) or all."),
-    max_pairs: int = typer.Option(
-        8, min=1, help="For preference with --pairs all: at most so many a prompt."
+    thinking: str | None = typer.Option(
+        None, help="Not for groups: where thinking goes, field, inline (as `<think>` in the content) or drop."
+    ),
+    pairs: str | None = typer.Option(
+        None, help="For preference: best (one pair a prompt, the default) or all."
+    ),
+    max_pairs: int | None = typer.Option(
+        None, min=1, help="For preference with --pairs all: at most so many a prompt; 8 by default."
     ),
     tokenizer: str | None = typer.Option(
         None, help="For groups: whose tokens to write, a folder, a name at Hugging Face, or `embedded`."
     ),
-    template: str = typer.Option(
-        "auto", help="For groups: chat template, `auto`, a shipped one or a .jinja file."
+    template: str | None = typer.Option(
+        None,
+        help="For groups with --tokenizer: chat template, `auto` (the default), a shipped one or a .jinja file.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print what was written as JSON."),
 ) -> None:
@@ -51,6 +56,18 @@ def export(
     from dataforge.interop.export import export as write
 
     _check("--to", to, *TARGETS)
+    messages = to not in ("preference", "groups")
+    for option, given, applies in (
+        ("--kind", kind, messages),
+        ("--thinking", thinking, to != "groups"),
+        ("--pairs", pairs, to == "preference"),
+        ("--max-pairs", max_pairs, pairs == "all"),
+        ("--tokenizer", tokenizer, to == "groups"),
+        ("--template", template, tokenizer is not None),
+    ):
+        if given is not None and not applies:
+            raise typer.BadParameter(f"it would change nothing with --to {to}", param_hint=option)
+    kind, pairs = kind or "final", pairs or "best"
     _check("--kind", kind, "final", "call", "all")
     _check("--pairs", pairs, "best", "all")
     if thinking is not None:
@@ -58,14 +75,12 @@ def export(
     _check_place(directory, out)
     tokenise = None
     if tokenizer is not None:
-        if to != "groups":
-            raise typer.BadParameter("only groups have tokens", param_hint="--tokenizer")
         from dataforge.cli._tokenising import Tokeniser
 
-        tokenise = Tokeniser(tokenizer, template)
+        tokenise = Tokeniser(tokenizer, template or "auto")
     options = ExportOptions(
         to=to, kinds=cast("Any", kind), thinking=cast("Any", thinking), pairs=cast("Any", pairs),
-        max_pairs=max_pairs, tokenise=tokenise,
+        max_pairs=max_pairs or 8, tokenise=tokenise,
     )  # fmt: skip
     try:
         with sigterm_as_ctrl_c():

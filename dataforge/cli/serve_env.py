@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -169,7 +170,7 @@ class _Environment:
 def _environment(verifier: str, asked: _Asked, wanted: _Wanted, **options: Any) -> _Environment:
     from dataforge.cli._tokenising import Tokeniser
     from dataforge.errors import InputError
-    from dataforge.interop.rollouts import GroupOptions
+    from dataforge.interop.rollouts import GroupOptions, prompt_of
     from dataforge.interop.tasks import tasks_of
     from dataforge.models.binding import DEFAULT, bind
     from dataforge.project import load_project
@@ -177,6 +178,14 @@ def _environment(verifier: str, asked: _Asked, wanted: _Wanted, **options: Any) 
 
     found = find(verifier)
     tasks = tasks_of(found, wanted.file, seed=wanted.seed, limit=wanted.limit, epochs=wanted.epochs)
+    first = next(tasks)
+    prompt_of(first)  # tasks that cannot be asked are refused before anything listens
+    if options["logprobs"] and found.converses:
+        raise InputError(
+            f"`{found.name}` is answered in several turns, whose log-probabilities are not put together",
+            code="V036",
+            help="leave out --logprobs, or take a verifier whose tasks have one answer",
+        )
     spec = bind([(asked.name, "generator", {})], load_project(Path.cwd()), asked.file, os.environ)[asked.name]
     if spec.origin == DEFAULT and (asked.file is not None or asked.name != "generator"):
         raise InputError(
@@ -199,7 +208,7 @@ def _environment(verifier: str, asked: _Asked, wanted: _Wanted, **options: Any) 
         say("warning: at temperature 0 the responses of a group are all the same", err=True)
     return _Environment(
         found,
-        tasks,
+        itertools.chain([first], tasks),
         spec,
         Tokeniser(asked.tokenizer, asked.template),
         options["logprobs"],

@@ -7,14 +7,26 @@ from itertools import groupby
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from dataforge.cli._terminal import print_json, say
 
 _COMMANDS = ("show", "tasks", "audit")
 
 
+class _Group(TyperGroup):
+    """Says of a verifier's name in a command's place how it is shown."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        from dataforge.verifiers.registry import names
+
+        if args[0] not in self.commands and args[0] in names():
+            ctx.fail(f"`{args[0]}` is a verifier: dataforge verifiers show {args[0]}")
+        return super().resolve_command(ctx, args)
+
+
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(rich_markup_mode="markdown", invoke_without_command=True)
+    group = typer.Typer(cls=_Group, rich_markup_mode="markdown", invoke_without_command=True)
     group.callback(invoke_without_command=True)(verifiers)
     for name in _COMMANDS:
         group.command(name)(getattr(importlib.import_module(f"dataforge.cli._verifiers_{name}"), name))

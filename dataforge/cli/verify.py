@@ -16,13 +16,14 @@ import typer
 from dataforge.cli._terminal import print_json, say
 
 if TYPE_CHECKING:
-    from dataforge.verifiers import Response, Verdict
+    from dataforge.verifiers import Response, Verdict, Verifier
     from schemas.task import Task
 
 _TELL_EVERY_S = 5.0
 _MOST_TOPICS = 30
 _OTHER = "other topics"
 _TOPICS_HELD = 1000
+_STDIN = Path("-")
 
 
 def register(app: typer.Typer) -> None:
@@ -30,9 +31,12 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    name: str = typer.Argument(..., help="A verifier; `dataforge verifiers` lists them.", show_default=False),
-    file: Path = typer.Argument(
-        ..., help="JSON Lines or Parquet with tasks and responses, or a corpus directory.", show_default=False
+    names: list[str] = typer.Argument(
+        ...,
+        metavar="[NAME] FILE",
+        help="A verifier, or none where each task names its own; and JSON Lines or Parquet with tasks and responses, "
+        "a corpus directory, or - for lines on stdin.",
+        show_default=False,
     ),
     out: Path | None = typer.Option(
         None, help="Where to write the verdicts, one a line.", show_default=False
@@ -43,20 +47,25 @@ def verify(
 
     Example: `dataforge verify multiple_choice answers.jsonl --out verdicts.jsonl`
 
-    A row has a `task` (or its fields `prompt`, `facts`, … beside each other) and a `response`: a text, or an object with
+    `dataforge verifiers` lists the verifiers. A row has a `task` (or its fields `prompt`, `facts`, … beside each other) and a `response`: a text, or an object with
     `text` and perhaps `reasoning`, `tool_calls`, `finish_reason`. Rows of a corpus whose state holds a Task will do too.
     """
     from dataforge.verifiers.many import verify_all
     from dataforge.verifiers.registry import find
+    from dataforge.verifiers.registry import names as known
 
-    verifier = find(name)
+    if len(names) > 2:
+        raise typer.BadParameter(f"one file, and not {', '.join(names[1:])}", param_hint="FILE")
+    verifier, file = find(names[0]) if len(names) == 2 else None, Path(names[-1])
+    if verifier is None and not file.exists() and names[0] in known():
+        raise typer.BadParameter(f"no file is named for `{names[0]}` to score", param_hint="FILE")
     _check(file, out)
-    summary = _Summary()
+    summary = _Summary(verifier)
     part = None if out is None else out.with_name(out.name + ".part")
     stream = None if part is None else part.open("w", encoding="utf-8")
     try:
-        rows = ((row, row.task, row.response) for row in _rows(file, name))
-        for row, verdict in verify_all(verifier, rows):
+        rows = ((row, row.verifier, row.task, row.response) for row in _rows(file, verifier))
+        for row, verdict in verify_all(rows):
             summary.add(row, verdict)
             if stream is not None:
                 _write(stream, row, verdict)
@@ -67,7 +76,7 @@ def verify(
         if stream is not None and part is not None:
             stream.close()
             part.unlink(missing_ok=True)
-    told = summary.to_json(name, verifier.version)
+    told = summary.to_json()
     if as_json:
         print_json(told)
     else:
@@ -80,6 +89,7 @@ def verify(
 class _Row:
     number: int
     id: str | None
+    verifier: Verifier[Any]
     task: Task
     response: Response
 
@@ -114,6 +124,14 @@ class _Counts:
 
 @dataclass(slots=True)
 class _Summary:
+    """What came out, counted.
+
+    Attributes:
+        verifier: that of all rows; None where each has its own, which its topic then begins with.
+    """
+
+    verifier: Verifier[Any] | None
+    versions: dict[str, int] = field(default_factory=dict)
     all: _Counts = field(default_factory=_Counts)
     topics: dict[str, _Counts] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
@@ -124,7 +142,10 @@ class _Summary:
 
     def add(self, row: _Row, verdict: Verdict) -> None:
         self.all.add(verdict)
+        self.versions[row.verifier.name] = row.verifier.version
         topic = row.task.topic
+        if self.verifier is None:
+            topic = f"{row.verifier.name}: {topic}" if topic else row.verifier.name
         if topic not in self.topics and len(self.topics) >= _TOPICS_HELD:
             topic = _OTHER
         self.topics.setdefault(topic, _Counts()).add(verdict)
@@ -137,10 +158,9 @@ class _Summary:
             self.told = now
             say(f"{self.done:,} responses · {self.done / (now - self.began):,.0f}/s", err=True)
 
-    def to_json(self, name: str, version: int) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
-            "verifier": name,
-            "version": version,
+            "verifiers": dict(sorted(self.versions.items())),
             **self.all.to_json(),
             "errors_by_kind": dict(sorted(self.errors.items())),
             "first_errors": dict(sorted(self.first_errors.items())),
@@ -152,12 +172,17 @@ def _check(file: Path, out: Path | None) -> None:
     """See that the file is there, and that the output does not take its place."""
     from dataforge.errors import InputError, OutputError
 
-    if not file.exists():
-        raise InputError(f"{file}: there is no such file", code="V014", help="name a .jsonl or .parquet file")
+    if file != _STDIN and not file.exists():
+        raise InputError(
+            f"{file}: there is no such file",
+            code="V014",
+            help="name a .jsonl or .parquet file, or - for stdin",
+        )
     if out is None:
         return
-    if out.exists() and (out.samefile(file) or not out.is_file()):
-        what = "what is read" if out.samefile(file) else "no ordinary file"
+    read = file.exists() and out.exists() and out.samefile(file)
+    if read or (out.exists() and not out.is_file()):
+        what = "what is read" if read else "no ordinary file"
         raise OutputError(f"{out} is {what}", code="R021", help="give --out another name")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise OutputError(
@@ -167,8 +192,10 @@ def _check(file: Path, out: Path | None) -> None:
         )
 
 
-def _rows(file: Path, name: str) -> Iterator[_Row]:
+def _rows(file: Path, verifier: Verifier[Any] | None) -> Iterator[_Row]:
+    """The rows of a file, each with its verifier: the given one, or else the one that its task names."""
     from dataforge.errors import InputError
+    from dataforge.verifiers.registry import find
 
     if file.is_dir():
         from dataforge.corpus.read import read_rows
@@ -189,14 +216,23 @@ def _rows(file: Path, name: str) -> Iterator[_Row]:
                 code="V015",
                 help='a row is {"task": {"prompt": …, "facts": …}, "response": …}; see docs/verifiers.md',
             ) from error
-        if task.verifier not in ("", name):
+        meant = verifier
+        if meant is None and task.verifier:
+            meant = find(task.verifier)
+        if meant is None or task.verifier not in ("", meant.name):
             raise InputError(
-                f"{file}:{number}: the task is for the verifier `{task.verifier}`, and not for `{name}`",
+                f"{file}:{number}: the task "
+                + (
+                    "names no verifier"
+                    if meant is None
+                    else f"is for the verifier `{task.verifier}`, and not for `{meant.name}`"
+                ),
                 code="V016",
-                help=f"dataforge verify {task.verifier} {file}",
+                help=f"dataforge verify {task.verifier or 'NAME'} {file}"
+                + ("" if meant is None else f", or dataforge verify {file} to judge each task by its own"),
             )
         identity = record.get("id")
-        yield _Row(number, None if identity is None else str(identity), task, response)
+        yield _Row(number, None if identity is None else str(identity), meant, task, response)
     if empty:
         raise InputError(f"{file}: there is no row in it", code="V014", help="a row is a task and a response")
 
@@ -206,7 +242,10 @@ def _records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     from dataforge.seeds.formats import format_of
 
     try:
-        yield from format_of(file, str(file)).read(file)
+        if file == _STDIN:
+            yield from format_of(Path("-.jsonl"), "-").read(Path("/dev/stdin"))
+        else:
+            yield from format_of(file, str(file)).read(file)
     except Flaw as flaw:
         raise flaw.named(str(file)) from None
 
@@ -308,7 +347,7 @@ def _show(told: dict[str, Any], out: Path | None) -> None:
         for topic, counts in topics[:_MOST_TOPICS]:
             table.add_row(_cell(topic or "(none)"), *_cells(counts))
     table.add_row("all", *_cells(told))
-    say(f"{told['verifier']} v{told['version']}\n")
+    say(", ".join(f"{name} v{version}" for name, version in told["verifiers"].items()) + "\n")
     _console().print(table)
     if len(topics) > _MOST_TOPICS:
         say(f"and {len(topics) - _MOST_TOPICS:,} more topics; --json has them all")

@@ -110,10 +110,19 @@ class VerifyResolver:
             )
             return None
         try:
-            return find(name.text)
+            found = find(name.text)
         except InputError as error:
             self.around.error("F070", error.message, name.span, error.help or "")
             return None
+        if found.converses:
+            self.around.error(
+                "F070",
+                f"`{name.text}` judges conversations with tools, and a node asks for one answer",
+                name.span,
+                f"`dataforge serve-env {name.text}` drives such conversations",
+            )
+            return None
+        return found
 
     # ---- facts
 

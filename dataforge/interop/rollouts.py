@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 from dataforge.errors import InputError, ModelError, PermanentError, QuotaError
 from dataforge.interop.groups import Pieces, ScoredResponse, Tokenise, group_of
-from dataforge.interop.logprobs import Sampler
+from dataforge.interop.logprobs import Sampled, Sampler
 from dataforge.interop.trajectories import OWN, Queued, Trajectories
-from dataforge.models.client import ChatReply, ChatRequest, Sampling
-from dataforge.verifiers import CHECKS, Response, Verdict, Verifier
+from dataforge.models.client import ChatRequest, Sampling
+from dataforge.verifiers import CHECKS, Response, Verifier
 from schemas.chat import Message, Thinking
 from schemas.task import Task
 
@@ -214,28 +214,20 @@ class Rollouts:
 
     async def _response(self, task: Task, number: int) -> ScoredResponse | None:
         """A scored response; None where its verifier failed each time."""
-        prompt = prompt_of(task)
         for again in range(1 + SAMPLED_AGAIN):
             attempt = number + again * self._options.size
             sampling = self._options.sampling
             if sampling.seed is not None:
                 # The same seed would give the same response as many times as the group has places.
                 sampling = replace(sampling, seed=sampling.seed + attempt)
-            sampled = await self._sample(
-                ChatRequest(prompt, sampling, thinking=self._options.thinking, attempt=attempt)
-            )
-            reply = sampled.reply
-            verdict = await self._judged(task, reply)
+            sampled, messages, response = await self._said(task, sampling, attempt)
+            verdict = await CHECKS.verdict(self._verifier, task, response)
             self.counts.outcomes[verdict.outcome if verdict.error is None else f"error: {verdict.error}"] += 1
             if verdict.score is not None:
-                turn = Message(
-                    role="assistant", content=reply.text, reasoning_content=reply.reasoning, train=True
-                )
                 return ScoredResponse(
-                    (*prompt, turn),
+                    messages,
                     verdict.score,
-                    tuple(task.tools),
-                    ended=reply.finish_reason != "length",
+                    ended=sampled.reply.finish_reason != "length",
                     logprobs=sampled.logprobs,
                 )
             if again < SAMPLED_AGAIN:
@@ -244,9 +236,27 @@ class Rollouts:
                 return None  # another response would not mend the task
         return None
 
-    async def _judged(self, task: Task, reply: ChatReply) -> Verdict:
-        response = Response(reply.text, reply.reasoning, finish_reason=reply.finish_reason)
-        return await CHECKS.verdict(self._verifier, task, response)
+    async def _said(
+        self, task: Task, sampling: Sampling, attempt: int
+    ) -> tuple[Sampled, tuple[Message, ...], Response]:
+        """An answer, or a conversation with tools to its end: the last sample, all messages, and what is to be judged."""
+        messages = prompt_of(task)
+        conversation = self._verifier.converse(task)
+        while True:
+            sampled = await self._sample(
+                ChatRequest(messages, sampling, thinking=self._options.thinking, attempt=attempt)
+            )
+            reply = sampled.reply
+            turn = Message(
+                role="assistant", content=reply.text, reasoning_content=reply.reasoning, train=True
+            )
+            if conversation is None:
+                response = Response(reply.text, reply.reasoning, finish_reason=reply.finish_reason)
+                return sampled, (*messages, turn), response
+            await asyncio.to_thread(conversation.step, turn, reply.finish_reason)
+            messages = tuple(conversation.messages())
+            if conversation.finished:
+                return sampled, messages, conversation.response()
 
     async def _failure(self, failures: list[BaseException]) -> None:
         """A group that the model or we ourselves failed at: what would only repeat itself ends the loop."""
@@ -269,13 +279,15 @@ def prompt_of(task: Task) -> tuple[Message, ...]:
     """What the model is told.
 
     Raises:
-        InputError: V031, where the task offers tools in the API's way, which requests here do not carry.
+        InputError: V031, where the task offers a tool only in the API's way, which requests here do not carry.
     """
-    if task.tools:
+    told = f"{task.system or ''}\n{task.prompt}"
+    names = [str(tool.get("function", tool).get("name")) for tool in task.tools]
+    if missing := next((name for name in names if name not in told), None):
         raise InputError(
-            "the task offers tools, and the environment asks for answers of one turn without any",
+            f"the task offers the tool `{missing}` in the API's way alone, and requests carry no tools",
             code="V031",
-            help="take a verifier whose tasks describe their tools in the prompt, or one without tools",
+            help="describe the tools in the prompt as well, as the tasks of `tool_calls` and `tool_use` do",
         )
     system = [Message(role="system", content=task.system)] if task.system is not None else []
     return (*system, Message(role="user", content=task.prompt))

@@ -1,7 +1,8 @@
 """What a run's seeds come from: files, and verifiers that make tasks.
 
-`verifier:NAME` stands for the tasks of a verifier, as many as the run has rows, or `verifier:NAME:COUNT`. They are made
-anew at each start, the same for the same random seed, so nothing of them needs to be kept.
+`verifier:NAME` stands for the tasks of a verifier, as many as the run has rows; `verifier:NAME:COUNT` says how many, and
+`verifier:NAME:COUNT:TOPIC,TOPIC` of which topics. They are made anew at each start, the same for the same random seed, so
+nothing of them needs to be kept.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataforge.run.options import RunOptions
 from dataforge.seeds import Seed, expand, read_seeds
 from dataforge.seeds.seed import identify
 from dataforge.verifiers import Verifier, find
+from schemas.task import Task
 
 PREFIX = "verifier:"
 
@@ -28,18 +30,29 @@ MAX_COUNTED_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class TaskSource:
-    """The tasks of a verifier: `count` of them, drawn by `seed`."""
+    """The tasks of a verifier: `count` of them, drawn by `seed`, of all topics or of those named."""
 
     verifier: Verifier[Any]
     count: int
     seed: int
+    topics: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return PREFIX + self.verifier.name
+        return f"{PREFIX}{self.verifier.name}" + (f"::{','.join(self.topics)}" if self.topics else "")
+
+    def tasks(self) -> Iterator[Task]:
+        """Make them.
+
+        Raises:
+            InputError: V013, where the verifier makes none of a topic.
+        """
+        if self.topics:
+            return self.verifier.tasks_of(self.topics, self.seed, self.count)
+        return self.verifier.tasks(self.seed, self.count)
 
     def __iter__(self) -> Iterator[Seed]:
-        for number, task in enumerate(self.verifier.tasks(self.seed, self.count), 1):
+        for number, task in enumerate(self.tasks(), 1):
             fields = task.model_dump(mode="json")
             yield Seed(identify(fields), f"{self.name}:{number}", fields)
 
@@ -112,11 +125,11 @@ def sources_of(plan: Plan, options: RunOptions) -> Sources:
             help="add --seeds PATH, or `seeds` to the graph",
         )
     named = [pattern for pattern in patterns if pattern.startswith(PREFIX)]
-    if vague := [pattern for pattern in named[:-1] if pattern.count(":") == 1]:
+    if vague := [pattern for pattern in named[:-1] if not re.match(r"verifier:[^:]+:[1-9]", pattern)]:
         raise SeedError(
             f"{vague[0]} takes all rows, and {named[-1]} comes after it",
             code="R047",
-            help=f"say how many of each: {vague[0]}:COUNT",
+            help="say how many of each: verifier:NAME:COUNT",
         )
     tasks = tuple(_tasks(pattern, options) for pattern in named)
     paths = [pattern for pattern in patterns if not pattern.startswith(PREFIX)]
@@ -126,23 +139,32 @@ def sources_of(plan: Plan, options: RunOptions) -> Sources:
 
 
 def _tasks(pattern: str, options: RunOptions) -> TaskSource:
-    found = re.fullmatch(r"verifier:([^:]+)(?::([1-9][0-9]*))?", pattern)
+    found = re.fullmatch(r"verifier:([^:]+)(?::([1-9][0-9]*)?(?::(.+))?)?", pattern)
     if found is None:
         raise SeedError(
             f"{pattern}: not the form of a task source",
             code="R047",
-            help="write verifier:NAME or verifier:NAME:COUNT",
+            help="write verifier:NAME, verifier:NAME:COUNT or verifier:NAME:COUNT:TOPIC,TOPIC",
         )
-    verifier = find(found[1])
+    name, count, topics = found.groups()
+    verifier = find(name)
     if not verifier.makes_tasks:
         raise SeedError(
             f"the verifier `{verifier.name}` makes no tasks",
             code="R047",
             help="`dataforge verifiers` shows which do; give it tasks of your own as a seed file",
         )
-    if found[2] is None and options.rows is None:
+    if count is None and options.rows is None:
         raise SeedError(
-            f"{pattern} would go on for ever", code="R047", help=f"give --rows N, or write {pattern}:COUNT"
+            f"{pattern} would go on for ever",
+            code="R047",
+            help=f"give --rows N, or write verifier:{name}:COUNT" + (f":{topics}" if topics else ""),
         )
-    count = int(found[2]) if found[2] is not None else -(-(options.rows or 0) // options.walks)
-    return TaskSource(verifier, count, options.seed)
+    source = TaskSource(
+        verifier,
+        int(count) if count is not None else -(-(options.rows or 0) // options.walks),
+        options.seed,
+        tuple(dict.fromkeys(topic.strip() for topic in topics.split(","))) if topics else (),
+    )
+    source.tasks()  # topics that there are none of are told before anything runs
+    return source

@@ -210,8 +210,8 @@ def audit(
     tallies = {"gold": Tally(), "generated": Tally()}
     misjudged = []
     total = len(written) + generated
-    cases = ((case, case.task, case.response) for case in itertools.chain(written, drawn))
-    for index, (case, verdict) in enumerate(verify_all(verifier, cases)):
+    cases = ((case, verifier, case.task, case.response) for case in itertools.chain(written, drawn))
+    for index, (case, verdict) in enumerate(verify_all(cases)):
         source: Literal["gold", "generated"] = "gold" if index < len(written) else "generated"
         mistake = tallies[source].count(case, verdict)
         if mistake is not None:

@@ -50,7 +50,7 @@ class Checks:
     """How verifiers are asked on an event loop. The first argument is None where each task names its verifier."""
 
     def flaw(self, verifier: Verifier[Any] | None, task: Task) -> str:
-        """What is wrong with a task before anybody has answered it; empty where nothing is.
+        """Why a task cannot be answered and judged, before anybody is asked for one answer; empty where it can.
 
         Raises:
             InputError: V002 where the verifier needs a package that is not installed.
@@ -58,6 +58,8 @@ class Checks:
         meant = _meant(verifier, task)
         if isinstance(meant, str):
             return meant
+        if meant.converses:
+            return f"its verifier `{meant.name}` judges conversations with tools, and a node asks for one answer"
         facts = _facts(meant, task)
         return facts if isinstance(facts, str) else ""
 

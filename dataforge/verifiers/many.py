@@ -1,4 +1,4 @@
-"""Many responses to one verifier: verdicts come in the order of the responses, a few at a time are under way.
+"""Many responses, each to its verifier: verdicts come in the order of the responses, a few at a time are under way.
 
 Where other processes do the work there are as many at once as there are cores; what runs here runs one by one, since
 threads of one interpreter would only wait for each other. Only a handful is held, however long the stream.
@@ -20,20 +20,26 @@ Key = TypeVar("Key")
 
 
 def verify_all(
-    verifier: Verifier[Any], items: Iterable[tuple[Key, Task, Response]]
+    items: Iterable[tuple[Key, Verifier[Any], Task, Response]],
 ) -> Iterator[tuple[Key, Verdict]]:
-    """Judge each item; its key comes back beside its verdict."""
-    if verifier.isolation == "inline":
-        for key, task, response in items:
-            yield key, verify(verifier, task, response)
-        return
+    """Judge each item by its verifier; its key comes back beside its verdict."""
     cores = max(1, len(os.sched_getaffinity(0)))
-    waiting: deque[tuple[Key, Future[Verdict]]] = deque()
+    waiting: deque[tuple[Key, Future[Verdict] | Verdict]] = deque()
     with ThreadPoolExecutor(cores) as threads:
-        for key, task, response in items:
-            waiting.append((key, threads.submit(verify, verifier, task, response)))
+        for key, verifier, task, response in items:
+            if verifier.isolation == "inline":
+                verdict = verify(verifier, task, response)
+                if not waiting:
+                    yield key, verdict
+                    continue
+                waiting.append((key, verdict))
+            else:
+                waiting.append((key, threads.submit(verify, verifier, task, response)))
             if len(waiting) >= 2 * cores:
-                first, verdict = waiting.popleft()
-                yield first, verdict.result()
-        for first, verdict in waiting:
-            yield first, verdict.result()
+                yield _done(*waiting.popleft())
+        while waiting:
+            yield _done(*waiting.popleft())
+
+
+def _done(key: Key, verdict: Future[Verdict] | Verdict) -> tuple[Key, Verdict]:
+    return key, verdict if isinstance(verdict, Verdict) else verdict.result()

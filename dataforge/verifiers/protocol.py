@@ -10,14 +10,17 @@ sense, a limit of time, no sandbox, a bug) is an `error`, has no score, and so i
 
 from __future__ import annotations
 
+import itertools
 import random
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from dataforge.errors import InputError
 from schemas.chat import Message
 from schemas.task import Task
 
@@ -238,6 +241,29 @@ def response_from_json(value: str | Mapping[str, Any]) -> Response:
     )
 
 
+class Conversation(Protocol):
+    """What a model and tools that really run say to each other, one turn of the assistant at a time.
+
+    Attributes:
+        finished: whether it is over.
+    """
+
+    finished: bool
+
+    def messages(self) -> list[Message]:
+        """The whole of it so far, with the task's own messages; `train` is set on the assistant's turns alone."""
+
+    def step(self, said: Message, finish_reason: str | None = None) -> Any:
+        """Take a turn of the assistant, run its calls, and append what follows. Blocks while tools run."""
+
+    def response(self) -> Response:
+        """What is to be judged."""
+
+
+SEARCHED = 5_000
+"""How many tasks are drawn before it is said that there is none of a topic."""
+
+
 class Verifier(ABC, Generic[F]):
     """One kind of check. A subclass's docstring begins with the sentence that `dataforge verifiers` shows.
 
@@ -271,6 +297,35 @@ class Verifier(ABC, Generic[F]):
         """
         raise NotImplementedError(f"{self.name} makes no tasks")
 
+    def tasks_of(self, topics: Sequence[str], seed: int, n: int) -> Iterator[Task]:
+        """`n` tasks of the named topics alone, stable as those of `tasks`.
+
+        Raises:
+            InputError: V013, before the first task, where it makes none of a topic.
+        """
+        drawn: list[Task] = []
+        missing = set(topics)
+        endless = self.tasks(seed, sys.maxsize)
+        while missing and len(drawn) < SEARCHED and (task := next(endless, None)) is not None:
+            drawn.append(task)
+            missing.discard(task.topic)
+        if missing:
+            raise InputError(
+                f"`{self.name}` makes no tasks of the topic `{min(missing)}`",
+                code="V013",
+                help="its topics are " + ", ".join(sorted({task.topic for task in drawn})),
+            )
+        of_topic = (task for task in itertools.chain(drawn, endless) if task.topic in topics)
+        return itertools.islice(of_topic, n)
+
+    def converse(self, task: Task) -> Conversation | None:
+        """A conversation about a task, where one answer is not all: None, but for verifiers whose tasks have tools that run.
+
+        Raises:
+            InputError: the facts make no sense.
+        """
+        return None
+
     def cases(self, rng: random.Random) -> Iterator[Case]:
         """An endless stream of positives by construction and of mutants that break one thing, about half and half."""
         raise NotImplementedError(f"{self.name} has no generated cases")
@@ -279,6 +334,11 @@ class Verifier(ABC, Generic[F]):
     def makes_tasks(self) -> bool:
         """Whether it can be used as `--seeds verifier:NAME`."""
         return type(self).tasks is not Verifier.tasks
+
+    @property
+    def converses(self) -> bool:
+        """Whether its tasks are conversations, which one answer cannot solve."""
+        return type(self).converse is not Verifier.converse
 
     @property
     def summary(self) -> str:

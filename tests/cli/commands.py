@@ -39,13 +39,13 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "dataforge", *map(str, arguments)]
 
 
-def dataforge(*arguments: str | Path, cwd: Path, **env: str) -> Done:
-    """Run a command to its end, with no terminal and nothing on stdin."""
+def dataforge(*arguments: str | Path, cwd: Path, stdin: str = "", **env: str) -> Done:
+    """Run a command to its end, with no terminal."""
     done = subprocess.run(
         command(*arguments),
         cwd=cwd,
         env=environment(**env),
-        stdin=subprocess.DEVNULL,
+        input=stdin.encode(),
         capture_output=True,
         timeout=120,
         check=False,

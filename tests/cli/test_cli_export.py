@@ -43,10 +43,6 @@ def test_groups_have_tokens_where_a_tokenizer_is_named(directory: Path, tmp_path
     first = json.loads((tmp_path / "g.jsonl").read_text().splitlines()[0])
     assert first["scores"] == [1.0, 0.0]
     assert all(len(t) == len(m) > 0 for t, m in zip(first["tokens"], first["masks"], strict=True))
-    refused = dataforge(
-        "export", directory, "--to", "trl", "--tokenizer", "tiny", "-o", "g.jsonl", cwd=tmp_path
-    )
-    assert refused.code == 2
 
 
 @pytest.mark.parametrize(
@@ -54,6 +50,12 @@ def test_groups_have_tokens_where_a_tokenizer_is_named(directory: Path, tmp_path
     [
         (["--to", "parquet", "-o", "x.jsonl"], "`parquet` is none of preference, groups, jsonl, trl"),
         (["--to", "jsonl", "--kind", "row", "-o", "x.jsonl"], "`row` is none of final, call, all"),
+        (
+            ["--to", "groups", "--thinking", "drop", "-o", "x.jsonl"],
+            "it would change nothing with --to groups",
+        ),
+        (["--to", "preference", "--max-pairs", "3", "-o", "x.jsonl"], "it would change nothing"),
+        (["--to", "trl", "--tokenizer", "tiny", "-o", "x.jsonl"], "it would change nothing with --to trl"),
         (["--to", "jsonl", "-o", "no/such/x.jsonl"], "error[R021]"),
         (["--to", "jsonl", "-o", "."], "error[R021]"),
     ],

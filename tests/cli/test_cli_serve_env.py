@@ -152,6 +152,8 @@ def test_a_model_that_refuses_everything_ends_it_with_exit_code_1(tmp_path: Path
         (["maths", "--tasks", "none.jsonl", "--tokenizer", "tiny"], "V031"),
         (["maths", "--tasks", "one.jsonl"], "V032"),
         (["maths", "--tasks", "other.jsonl", "--tokenizer", "tiny"], "V031"),
+        (["maths", "--tasks", "tools.jsonl", "--tokenizer", "tiny"], "V031"),
+        (["tool_use", "--tokenizer", "tiny", "--logprobs"], "V036"),
         (["--token-env", "NOT_SET"], "R004"),
     ],
 )
@@ -159,6 +161,7 @@ def test_what_is_missing_is_said_before_anything_listens(tmp_path: Path, argumen
     pytest.importorskip("math_verify")
     (tmp_path / "one.jsonl").write_text('{"prompt": "1?", "facts": {"answer": "1"}}\n')
     (tmp_path / "other.jsonl").write_text('{"prompt": "1?", "verifier": "schema"}\n')
+    (tmp_path / "tools.jsonl").write_text('{"prompt": "1?", "tools": [{"function": {"name": "add"}}]}\n')
     done = dataforge("serve-env", *arguments, "--port", "0", cwd=tmp_path)
     assert (done.code, f"error[{code}]" in done.err) == (2, True), done.err
 

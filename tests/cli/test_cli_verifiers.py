@@ -14,8 +14,8 @@ from dataforge.verifiers import names
 from tests.cli.commands import REPOSITORY, Done, dataforge
 
 
-def run(*arguments: str | Path) -> Done:
-    return dataforge(*arguments, cwd=REPOSITORY)
+def run(*arguments: str | Path, stdin: str = "") -> Done:
+    return dataforge(*arguments, cwd=REPOSITORY, stdin=stdin)
 
 
 def write(path: Path, *lines: dict[str, Any]) -> Path:
@@ -90,6 +90,27 @@ def test_a_file_is_scored_a_verdict_a_line(tmp_path: Path) -> None:
     assert (lines[0]["id"], lines[0]["topic"], lines[0]["extracted"]) == ("one", "letters", "A")
     assert done.out.splitlines()[-2].split() == ["all", "4", "1", "1", "2", "0", "0.250", "0.500"]
     assert list(tmp_path.glob("*.part")) == []
+
+
+def test_each_task_by_its_own_verifier_and_from_a_pipe(tmp_path: Path) -> None:
+    mixed = [
+        {"task": {**row("A", "")["task"], "verifier": "multiple_choice"}, "response": "Answer: A"},
+        {"task": {"prompt": "?", "facts": {"answers": ["x"]}, "verifier": "exact"}, "response": "y"},
+    ]
+    file = write(tmp_path / "mixed.jsonl", *mixed)
+    told = run("verify", file, "--json").json()
+    assert told["verifiers"].keys() == {"exact", "multiple_choice"}
+    assert {topic: counts["passed"] for topic, counts in told["topics"].items()} == {
+        "exact": 0,
+        "multiple_choice: letters": 1,
+    }
+    piped = run("verify", "-", "--json", stdin=file.read_text(encoding="utf-8"))
+    assert piped.json() == told
+    nameless = write(tmp_path / "nameless.jsonl", mixed[0], row("A", "A"))
+    done = run("verify", nameless)
+    assert (done.code, "error[V016]" in done.err, "nameless.jsonl:2" in done.err) == (2, True, True)
+    assert "`exact` is a verifier: dataforge verifiers show exact" in run("verifiers", "exact").err
+    assert "no file is named for `exact`" in run("verify", "exact").err
 
 
 def test_what_cannot_be_judged_is_no_wrong_answer(tmp_path: Path) -> None:

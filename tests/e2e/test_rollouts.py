@@ -496,6 +496,18 @@ def test_a_verifier_is_a_source_of_tasks(tmp_path: Path, server: Solver) -> None
     assert found["rows"] == 8
 
 
+def test_a_source_of_tasks_may_be_restricted_to_topics(tmp_path: Path, server: Solver) -> None:
+    plan = planned(tmp_path, "verify Task")
+    summary, kept, _ = ran(plan, tmp_path, server, seeds=("verifier:sums:4:big",))
+    states = [
+        json.loads(row.state) if isinstance(row.state, str) else row.state
+        for row in kept
+        if row.kind == "final"
+    ]
+    assert summary.kept == 4
+    assert all(state["Task"]["topic"] == "big" for state in states)
+
+
 @pytest.mark.parametrize(
     ("source", "code"),
     [
@@ -503,6 +515,8 @@ def test_a_verifier_is_a_source_of_tasks(tmp_path: Path, server: Solver) -> None
         ("verifier:sums:0", "R047"),
         ("verifier:", "R047"),
         ("verifier:summs:3", "V001"),
+        ("verifier:sums::big", "R047"),
+        ("verifier:sums:3:huge", "V013"),
     ],
 )
 def test_a_source_that_is_none(tmp_path: Path, server: Solver, source: str, code: str) -> None:

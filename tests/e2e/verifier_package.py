@@ -47,7 +47,8 @@ class Sums(Verifier[SumFacts]):
         for number in range(n):
             rng = random.Random(f"{seed}/{number}")
             a, b = rng.randrange(1000), rng.randrange(1000)
-            yield Task(prompt=f"What is {a} + {b}?", facts={"total": a + b}, verifier="sums", topic="sums")
+            topic = "big" if a + b >= 1000 else "small"
+            yield Task(prompt=f"What is {a} + {b}?", facts={"total": a + b}, verifier="sums", topic=topic)
 '''
 
 

@@ -88,7 +88,7 @@ class Adder:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         await asyncio.sleep(0.002)
         self.in_flight -= 1
-        a, b = map(int, re.findall(r"\d+", body["messages"][-1]["content"]) or (0, 0))  # a ping has no sum
+        a, b, *_ = (*map(int, re.findall(r"\d+", body["messages"][-1]["content"])), 0, 0)  # a ping has no sum
         if self.says is not None:
             told = self.says(number, a, b)
         else:

@@ -20,6 +20,7 @@ from dataforge.interop.rollouts import GroupOptions, Rollouts
 from dataforge.interop.tasks import tasks_of
 from dataforge.interop.trajectories import AT_FIRST, EnvRegistration, Registration, Trajectories
 from dataforge.models import Sampling, connect
+from dataforge.verifiers import find
 from schemas.task import Task
 from tests.interop.adding import Adder, Sums, byte_pieces, byte_tokens
 
@@ -218,6 +219,59 @@ def test_an_endpoint_that_fails_for_a_while_costs_the_groups_it_failed_and_no_mo
         rollouts, state = roll(Adder(says=says), 6, options=GroupOptions(size=4, in_flight=1))
     assert rollouts.counts.dropped["model"] == 2
     assert state.queue_size == 4
+
+
+def test_a_conversation_with_tools_is_one_response_and_only_the_model_is_trained_on():
+    task = Task(
+        system='Tools: {"name": "calculator"}',
+        prompt="What is 12 * 3?",
+        facts={"tools": ["calculator"], "answer": 36, "required": [{"name": "calculator"}]},
+        tools=[{"type": "function", "function": {"name": "calculator"}}],
+    )
+    call = '<tool_call>\n{"name": "calculator", "arguments": {"expression": "12*3"}}\n</tool_call>'
+    guesses = itertools.count()
+
+    def says(number: int, a: int, b: int) -> str:
+        messages = adder.requests[-1]["messages"]
+        if messages[-1]["role"] == "tool":
+            return f"Answer: {json.loads(messages[-1]['content'])['result']}"
+        return "Answer: 36" if next(guesses) % 2 else call
+
+    adder, state = Adder(says=says), Trajectories(own=OWN)
+
+    async def go() -> Rollouts:
+        async with adder:
+            backend = connect(adder.spec())
+            rollouts = Rollouts(
+                find("tool_use"),
+                iter([task]),
+                plain(backend),
+                byte_tokens,
+                state,
+                GroupOptions(size=2, in_flight=1),
+            )
+            try:
+                await rollouts.run()
+            finally:
+                await backend.close()
+            return rollouts
+
+    rollouts = asyncio.run(asyncio.wait_for(go(), 60))
+    assert rollouts.counts.outcomes == {"passed": 1, "failed": 1}, "one guessed, and called nothing"
+    state.register(trainer(batch_size=2, max_token_len=1_000))
+    groups = state.batch()
+    assert groups is not None
+    group = json.loads(groups[0].line)
+    right = group["scores"].index(1.0)
+    assert [m["role"] for m in group["messages"][right]] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+    learnt = bytes(m for m in group["masks"][right] if m != IGNORED)
+    assert learnt == call.encode() + b"\0Answer: 36\0"
 
 
 def test_tasks_with_tools_are_refused_since_requests_carry_none(tmp_path: Path):

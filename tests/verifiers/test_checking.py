@@ -99,22 +99,23 @@ def test_a_sleeping_machine_is_no_reason_to_give_up() -> None:
 @pytest.mark.parametrize("verifier", [Odd(), OddInAWorker()], ids=["inline", "process"])
 def test_many_verdicts_come_in_the_order_of_the_responses(verifier: Verifier[Any]) -> None:
     texts = [str(i % 7) for i in range(60)]
-    items = ((i, TASK, Response(text)) for i, text in enumerate(texts))
-    done = list(verify_all(verifier, items))
+    items = ((i, verifier, TASK, Response(text)) for i, text in enumerate(texts))
+    done = list(verify_all(items))
     assert [key for key, _ in done] == list(range(60))
     assert [verdict.passed for _, verdict in done] == [text == "4" for text in texts]
 
 
 def test_a_stream_is_not_read_ahead() -> None:
     read = 0
+    judge = OddInAWorker()
 
     def items() -> Any:
         nonlocal read
         for i in range(10_000):
             read += 1
-            yield i, TASK, Response("4")
+            yield i, judge, TASK, Response("4")
 
-    stream = verify_all(OddInAWorker(), items())
+    stream = verify_all(items())
     for _ in range(5):
         next(stream)
     assert read < 100

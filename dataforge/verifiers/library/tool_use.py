@@ -63,6 +63,9 @@ class ToolUse(Verifier[ToolUseFacts]):
             return failed(episode.fault, candidates=hidden)
         return _judged(facts, episode, response, hidden)
 
+    def converse(self, task: Task) -> Episode:
+        return Episode(task)
+
     def tasks(self, seed: int, n: int) -> Iterator[Task]:
         """Problems that take a calculator, programs, a store, a calendar, tables and units, in one turn or several."""
         from dataforge.verifiers.calling.use_tasks import tasks
