@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dataforge.cli._stopping import heeding
 from dataforge.cli._terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -170,54 +170,20 @@ def run_sampling(
         Interrupted: by a signal, once the calls in flight have ended or a second one came.
         Others: as `dataforge.cli._length_book.sampled`.
     """
+    from dataforge.cli._length_book import sampled
     from dataforge.errors import RunError
+    from dataforge.run.stop import Stop
 
     total = sum(len(one.prompts) * one.plan.samples for one in rounds)
     command = shlex.join(["dataforge", *sys.argv[1:]])
     try:
         with _progress(total, quiet) as (progress, note):
-            return asyncio.run(_heeding_signals(out, spec, renderer, rounds, progress, note, command))
+            stop = Stop()
+            work = sampled(out, spec, renderer, rounds, progress=progress, stop=stop)
+            return asyncio.run(heeding(work, stop, note, f"what was sampled is kept in {out}", command))
     except RunError as error:
         error.help = f"{error.help}; what was sampled is kept, to go on: {command}".removeprefix("None; ")
         raise
-
-
-async def _heeding_signals(
-    out: Path,
-    spec: ModelSpec,
-    renderer: Renderer,
-    rounds: Sequence[Round],
-    progress: Callable[[Trace], None],
-    note: Callable[[str], None],
-    command: str,
-) -> dict[str, Any]:
-    from dataforge.cli._length_book import sampled
-    from dataforge.errors import Interrupted
-    from dataforge.run.stop import Stop
-
-    stop = Stop()
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(sampled(out, spec, renderer, rounds, progress=progress, stop=stop))
-
-    def interrupt() -> None:
-        if stop.is_set():
-            task.cancel()
-        else:
-            stop.set()
-            note("stopping: waiting for the calls in flight (once more to leave them)")
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
-        loop.add_signal_handler(number, interrupt)
-    try:
-        return await task
-    except (asyncio.CancelledError, Interrupted):
-        raise Interrupted(
-            f"stopped; what was sampled is kept in {out}", help=f"to go on: {command}"
-        ) from None
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 @contextmanager

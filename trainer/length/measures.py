@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer.length.degeneration import GRAMS, Reference, Repetition, repetition, words
-from trainer.length.statistics import (
+from dataforge.statistics import (
     Interval,
     Problem,
     Values,

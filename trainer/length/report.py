@@ -15,7 +15,7 @@ from dataforge.errors import InputError, StorageError
 from trainer.disk import arriving, write_json
 from trainer.length.degeneration import Reference
 from trainer.length.measures import by_length, compare, dial, edges, ending, measure, read
-from trainer.length.statistics import holm
+from dataforge.statistics import holm
 from trainer.length.trace import Trace
 
 FORMAT = 1

@@ -28,7 +28,7 @@ from trainer.length.measures import (
     overlong_in_output,
     spread,
 )
-from trainer.length.statistics import bootstrap, holm, kaplan_meier, p_value, share, student, wilson
+from dataforge.statistics import bootstrap, holm, kaplan_meier, p_value, share, student, wilson
 from trainer.length.trace import Trace
 
 

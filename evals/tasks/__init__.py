@@ -1,0 +1,1 @@
+"""The evaluations that ship, one file each; `registry.py` finds them."""
