@@ -18,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dataforge.errors import Interrupted, ModelError, PermanentError, QuotaError
-from dataforge.models.client import ChatReply, ChatRequest, Sampling
+from dataforge.models.client import ChatReply, ChatRequest, CompletionRequest, Sampling
+from dataforge.models.thinking import split_thinking
 from dataforge.verifiers import Response, find, verify
 from dataforge.verifiers.protocol import Verifier, error
 from evals.log import LogWriter
@@ -216,16 +217,16 @@ class _Run:
 
     async def _made(self, job: Job, item: Item, number: int) -> Sample | None:
         """Ask, then judge; None where the run halts at this sample."""
-        conversation = None
         named = item.task.verifier or job.task.verifier
         verifier = find(named) if named else None
-        if verifier is not None and verifier.converses:
+        conversation = await self._in_thread(job.task.converse, item)
+        if conversation is None and verifier is not None and verifier.converses:
             conversation = await self._in_thread(verifier.converse, item.task)
         messages = item.said()
         replies: list[ChatReply] = []
         while True:
             try:
-                reply = await self._asked(job, messages, number)
+                reply = await self._asked(job, item, messages, number)
             except ModelError as failure:
                 return self._lost(job, item, number, failure)
             replies.append(reply)
@@ -251,15 +252,27 @@ class _Run:
             self.timing.change(judged=-1)
             self.timing.judged += took
         return sample_of(
-            job.task.name, item, number, response, judged.verdict, replies, notes=judged.notes, verify_s=took
+            job.task.name,
+            item,
+            number,
+            response,
+            judged.verdict,
+            replies,
+            notes=judged.notes,
+            measures=judged.measures,
+            verify_s=took,
         )
 
-    async def _asked(self, job: Job, messages: tuple[Message, ...], number: int) -> ChatReply:
+    async def _asked(self, job: Job, item: Item, messages: tuple[Message, ...], number: int) -> ChatReply:
         sampling = job.sampling
         if sampling.seed is not None:
             # The same seed would give the same answer as often as it is asked for.
             sampling = replace(sampling, seed=sampling.seed + number)
-        request = ChatRequest(messages, sampling, thinking=job.thinking, attempt=number)
+        request: ChatRequest | CompletionRequest
+        if item.raw:
+            request = CompletionRequest(item.raw, sampling, attempt=number)
+        else:
+            request = ChatRequest(messages, sampling, thinking=job.thinking, attempt=number)
         async with self._places:
             if self._halts():
                 raise _Halted
@@ -269,6 +282,9 @@ class _Run:
             finally:
                 self.timing.change(asked=-1)
         self._refused = -1
+        if item.raw:
+            text, reasoning = split_thinking(reply.text)
+            reply = replace(reply, text=text, reasoning=reasoning)
         return reply
 
     async def _judged(
@@ -280,8 +296,10 @@ class _Run:
         if verifier is None:
             return Judged(error("task", "the item names no verifier"))
         if verifier.isolation == "inline":
-            return Judged(verify(verifier, item.task, response))
-        return Judged(await self._in_thread(verify, verifier, item.task, response))
+            verdict = verify(verifier, item.task, response)
+        else:
+            verdict = await self._in_thread(verify, verifier, item.task, response)
+        return Judged(verdict, measures=task.measures(item, response, verdict))
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)

@@ -55,6 +55,7 @@ def sample_of(
     replies: Sequence[ChatReply],
     *,
     notes: Mapping[str, Any] | None = None,
+    measures: Mapping[str, float] | None = None,
     verify_s: float = 0.0,
 ) -> Sample:
     """The record of an answer.
@@ -78,6 +79,7 @@ def sample_of(
         model=last.model,
         forced=any(reply.forced for reply in replies),
         **_judgement(status_of(response, verdict), response, verdict),
+        measures=dict(measures or {}),
         notes={**item.notes, **(notes or {})},
         verify_s=round(verify_s, 6),
     )
@@ -126,11 +128,21 @@ def lost(
     )
 
 
-def judged_again(sample: Sample, verdict: Verdict, notes: Mapping[str, Any] | None = None) -> Sample:
+def judged_again(
+    sample: Sample,
+    verdict: Verdict,
+    *,
+    notes: Mapping[str, Any] | None = None,
+    measures: Mapping[str, float] | None = None,
+) -> Sample:
     """The record under another verdict: what was asked and answered stays."""
     response = response_of(sample)
     status = status_of(response, None if says_nothing(response) else verdict)
-    update = {**_judgement(status, response, verdict), "notes": {**sample.notes, **(notes or {})}}
+    update = {
+        **_judgement(status, response, verdict),
+        "measures": dict(measures or {}),
+        "notes": {**sample.notes, **(notes or {})},
+    }
     return sample.model_copy(update=update)
 
 
@@ -179,7 +191,9 @@ def _asked(task: str, item: Item, number: int) -> dict[str, Any]:
         "sample": number,
         "cluster": item.cluster or item.id,
         "topic": item.task.topic,
-        "prompt": [message.wire() for message in item.said()],
+        "prompt": [{"role": "raw", "content": item.raw}]
+        if item.raw
+        else [message.wire() for message in item.said()],
         "tools": list(item.task.tools),
     }
 

@@ -46,7 +46,7 @@ class Summary:
         unclosed, cut_off: the two rates of being overlong: inside the thinking, and anywhere.
         tokens: means a sample of `prompt`, `completion`, `thinking`, and `right`: completion tokens a right answer.
         latency_s: median and 95th percentile.
-        metrics: figures of the task's own.
+        measures: means of the samples' own measures, over those that have them.
         topics: of each topic, samples and score.
     """
 
@@ -64,7 +64,7 @@ class Summary:
     cut_off: float | None
     tokens: Mapping[str, float | None]
     latency_s: Mapping[str, float | None]
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, Figure] = field(default_factory=dict)
     topics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -88,19 +88,13 @@ class Summary:
             "cut_off": self.cut_off,
             "tokens": dict(self.tokens),
             "latency_s": dict(self.latency_s),
-            "metrics": dict(self.metrics),
+            "measures": {name: figure.to_json() for name, figure in self.measures.items()},
             "topics": {name: dict(told) for name, told in self.topics.items()},
         }
 
 
-def summarise(
-    samples: Sequence[Sample], metrics: Callable[[Iterable[Sample]], dict[str, float]] | None = None
-) -> Summary:
-    """What samples amount to.
-
-    Args:
-        metrics: of the task, `EvalTask.metrics`.
-    """
+def summarise(samples: Sequence[Sample]) -> Summary:
+    """What samples amount to."""
     by_item: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_item[sample.item].append(sample)
@@ -115,8 +109,8 @@ def summarise(
         items=len(by_item),
         clusters=len({s.cluster or s.item for s in samples}),
         status=status,
-        score=_figure(s for s in of_model),
-        of_parsed=_figure(s for s in samples if s.status in GRADED),
+        score=figure_of(of_model),
+        of_parsed=figure_of(s for s in samples if s.status in GRADED),
         low=_mean(by_item, 0.0),
         high=_mean(by_item, 1.0),
         pass_at=_pass_at(by_item),
@@ -130,7 +124,7 @@ def summarise(
             "right": completion / right if right else None,
         },
         latency_s=_quantiles([s.latency_s for s in answered]),
-        metrics=metrics(samples) if metrics is not None else {},
+        measures=_measures(samples),
         topics=_topics(samples),
     )
 
@@ -176,15 +170,18 @@ def _alike(answer: str) -> str:
     return re.sub(r"\\(?:left|right|,|;|!| )|[\s$]", "", answer.replace("\\dfrac", "\\frac")).casefold()
 
 
-def values_of(samples: Iterable[Sample]) -> dict[tuple[str, str], list[float]]:
-    """Scores by cluster, as `dataforge.statistics` takes them; samples without one are left out.
+def values_of(
+    samples: Iterable[Sample], figure: Callable[[Sample], float | None] = lambda sample: sample.score
+) -> dict[tuple[str, str], list[float]]:
+    """A figure by cluster, as `dataforge.statistics` takes it; samples without it are left out.
 
-    A cluster of several items is one value: the mean over its items of the mean over their samples.
+    A cluster of several items has one value an item: the mean over its samples.
     """
     items: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
-        if sample.score is not None:
-            items[sample.cluster or sample.item][sample.item].append(sample.score)
+        value = figure(sample)
+        if value is not None:
+            items[sample.cluster or sample.item][sample.item].append(value)
     return {
         (cluster, ""): [sum(each) / len(each) for each in group.values()]
         if len(group) > 1
@@ -193,10 +190,19 @@ def values_of(samples: Iterable[Sample]) -> dict[tuple[str, str], list[float]]:
     }
 
 
-def _figure(samples: Iterable[Sample]) -> Figure | None:
+def _measures(samples: Sequence[Sample]) -> dict[str, Figure]:
+    names = dict.fromkeys(name for sample in samples for name in sample.measures)
+    found = {name: figure_of(samples, lambda s, name=name: s.measures.get(name)) for name in names}  # type: ignore[misc]
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def figure_of(
+    samples: Iterable[Sample], figure: Callable[[Sample], float | None] = lambda sample: sample.score
+) -> Figure | None:
+    """The mean of a figure from 0 to 1, with its interval; None where no sample has it."""
     from dataforge.statistics import share
 
-    found = values_of(samples)
+    found = values_of(samples, figure)
     if not found:
         return None
     told = share(found)

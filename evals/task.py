@@ -10,18 +10,18 @@ and get a judge to ask.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from dataforge.models.client import ChatReply, ChatRequest
+from dataforge.models.client import ChatReply, ChatRequest, CompletionRequest
 from dataforge.verifiers import Response, Verdict
+from dataforge.verifiers.protocol import Conversation
 from evals.data import Row, Source
 from schemas.chat import Message
-from schemas.evallog import Sample
 from schemas.task import Task
 
-Ask = Callable[[ChatRequest], Awaitable[ChatReply]]
+Ask = Callable[[ChatRequest | CompletionRequest], Awaitable[ChatReply]]
 """Asks a model once; what it raises is a `ModelError`."""
 
 
@@ -33,6 +33,7 @@ class Item:
         id: stable: the data's own id where it has one, else the row's number in it.
         task: what the model is told and what it is judged by.
         messages: the conversation to send, in place of the task's system and prompt.
+        raw: a text that the model goes on from, in place of messages: no chat template comes between.
         cluster: items that share it are not independent, such as questions on one passage; empty where it stands alone.
         notes: what goes into each of its samples' `notes`, such as a category that a table is made by.
     """
@@ -40,6 +41,7 @@ class Item:
     id: str
     task: Task
     messages: tuple[Message, ...] = ()
+    raw: str = ""
     cluster: str = ""
     notes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -58,10 +60,12 @@ class Judged:
     Attributes:
         verdict: as a verifier's; an `error` where nothing can be said, never a low score.
         notes: for the sample's record, such as a second opinion or the judge's words.
+        measures: figures of this sample beside its score, as `EvalTask.measures`.
     """
 
     verdict: Verdict
     notes: Mapping[str, Any] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 class EvalTask(ABC):
@@ -110,8 +114,15 @@ class EvalTask(ABC):
         """
         return None
 
-    def metrics(self, samples: Iterable[Sample]) -> dict[str, float]:
-        """Figures beside the score, from the samples of a whole log; each of them from 0 to 1."""
+    def converse(self, item: Item) -> Conversation | None:
+        """A conversation about an item, where one answer is not all; None leaves it to the verifier."""
+        return None
+
+    def measures(self, item: Item, response: Response, verdict: Verdict) -> Mapping[str, float]:
+        """Figures of a sample beside its score, each from 0 to 1: a log's summary has their means, with intervals.
+
+        Called where a verifier judged; `judged` brings its own.
+        """
         return {}
 
     @property

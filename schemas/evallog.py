@@ -92,6 +92,7 @@ class Sample(BaseModel):
         candidates: everything considered, with the reason where it was not taken.
         reason: why it is not right.
         parts: the scores of its parts, such as each instruction of several.
+        measures: figures beside the score, from 0 to 1, such as whether it kept its role; a summary has their means.
         notes: what this task has to say beyond: a second opinion, a category, a judge's words.
         verify_s: wall seconds of judging.
     """
@@ -122,6 +123,7 @@ class Sample(BaseModel):
     candidates: list[Considered] = Field(default_factory=list)
     reason: str = ""
     parts: dict[str, float] = Field(default_factory=dict)
+    measures: dict[str, float] = Field(default_factory=dict)
     notes: dict[str, Any] = Field(default_factory=dict)
     problem: Problem | None = None
     verify_s: float = 0.0

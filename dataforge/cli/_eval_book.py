@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataforge.models import connect
+from dataforge.errors import PermanentError
+from dataforge.models import ChatRequest, Completes, connect
 from dataforge.models.binding import with_defaults
 from dataforge.run.journal import CallRecord, Journal
 
 if TYPE_CHECKING:
-    from dataforge.models import Backend, ChatReply, ChatRequest, ModelSpec
+    from dataforge.models import Backend, ChatReply, CompletionRequest, ModelSpec
     from dataforge.run.journal import Purpose
     from dataforge.run.stop import Stop
     from evals.run import Job, OnError
@@ -56,13 +57,27 @@ class Journalled:
         self._spec = spec
         self._purpose: Purpose = purpose
 
-    async def __call__(self, request: ChatRequest) -> ChatReply:
+    async def __call__(self, request: ChatRequest | CompletionRequest) -> ChatReply:
+        """As `evals.task.Ask`.
+
+        Raises:
+            ModelError: it cannot be asked; L004 where a raw completion is wanted of a server that offers none.
+        """
         request = with_defaults(request, self._spec)
         key = request.key(self._spec.weights)
         reply = self._journal.reply(key)
         if reply is None:
             began = time.time()
-            reply = await self._backend.complete(request)
+            if isinstance(request, ChatRequest):
+                reply = await self._backend.complete(request)
+            elif isinstance(self._backend, Completes):
+                reply = await self._backend.go_on(request)
+            else:
+                raise PermanentError(
+                    f"the backend of `{self._spec.name}` makes no raw completions",
+                    code="L004",
+                    help="bind the model with a backend that does: `openai`, `sglang` or `local`",
+                )
             cost = self._spec.cost(reply)
             record = CallRecord(key, 0, "eval", self._spec.name, self._purpose, reply, began, cost)
             await self._journal.put_call(record)
@@ -103,7 +118,7 @@ async def evaluated(
         summaries = {}
         for job in jobs:
             keys = list(job.keys())
-            summary = summarise([job.log.done[key] for key in keys], job.task.metrics)
+            summary = summarise([job.log.done[key] for key in keys])
             told: dict[str, Any] = {"summary": summary.to_json()}
             if timing is not None:
                 told |= {"timing": timing, "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}

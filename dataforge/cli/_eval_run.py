@@ -316,8 +316,8 @@ def show(task: str, summary: Summary) -> None:
         say("  pass@k     " + "  ".join(f"{k}: {_percent(value)}" for k, value in summary.pass_at.items()))
     if summary.majority is not None:
         say(f"  majority   {_percent(summary.majority)}")
-    for name, value in summary.metrics.items():
-        say(f"  {name:10} {_percent(value)}")
+    for name, figure in summary.measures.items():
+        say(f"  {name:10} {_figure(figure)}")
     say("  status     " + ", ".join(f"{count:,} {status}" for status, count in summary.status.items()))
     if summary.cut_off:
         say(
