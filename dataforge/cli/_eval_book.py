@@ -63,15 +63,19 @@ class Journalled:
         Raises:
             ModelError: it cannot be asked; L004 where a raw completion is wanted of a server that offers none.
         """
-        request = with_defaults(request, self._spec)
-        key = request.key(self._spec.weights)
+        settled: ChatRequest | CompletionRequest
+        if isinstance(request, ChatRequest):
+            settled = with_defaults(request, self._spec)
+        else:
+            settled = with_defaults(request, self._spec)
+        key = settled.key(self._spec.weights)
         reply = self._journal.reply(key)
         if reply is None:
             began = time.time()
-            if isinstance(request, ChatRequest):
-                reply = await self._backend.complete(request)
+            if isinstance(settled, ChatRequest):
+                reply = await self._backend.complete(settled)
             elif isinstance(self._backend, Completes):
-                reply = await self._backend.go_on(request)
+                reply = await self._backend.go_on(settled)
             else:
                 raise PermanentError(
                     f"the backend of `{self._spec.name}` makes no raw completions",
