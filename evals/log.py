@@ -30,7 +30,7 @@ FORMAT = 1
 """Of the log, in its manifest as `forge_eval`."""
 MANIFEST, SAMPLES, LOCK = "manifest.json", "samples.jsonl", "lock"
 _SYNC_EVERY_S = 1.0
-_NEVER_THE_SAME = ("started", "ended", "summary", "timing", "server", "whole", "versions")
+_NEVER_THE_SAME = ("command", "name", "started", "ended", "summary", "timing", "server", "whole", "versions")
 """Of a manifest, what another start of the same evaluation may say otherwise."""
 
 
@@ -80,7 +80,8 @@ class LogWriter:
         """
         self.done: dict[tuple[str, int], Sample] = {}
         self._folder = folder
-        self._manifest = {"forge_eval": FORMAT, **manifest}
+        # As it will be read: lists where tuples were.
+        self._manifest = json.loads(json.dumps({"forge_eval": FORMAT, **manifest}))
         self._synced = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
