@@ -2,6 +2,7 @@
 
     OUT/TASK/
       manifest.json    all that it takes to run it again; counts and scores once it is whole
+      items.jsonl      the items that were drawn, hidden facts included: answers can be judged again without the data
       samples.jsonl    one `schemas.evallog.Sample` a line, in the order of items once it is whole
       lock             held by the process that writes
 
@@ -21,14 +22,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from dataforge.errors import InputError, OutputError, StorageError
+from evals.task import Item
+from schemas.chat import Message
 from schemas.evallog import LOST, Sample
+from schemas.task import Task
 
 FORMAT = 1
 """Of the log, in its manifest as `forge_eval`."""
-MANIFEST, SAMPLES, LOCK = "manifest.json", "samples.jsonl", "lock"
+MANIFEST, ITEMS, SAMPLES, LOCK = "manifest.json", "items.jsonl", "samples.jsonl", "lock"
 _SYNC_EVERY_S = 1.0
 _NEVER_THE_SAME = ("command", "name", "started", "ended", "summary", "timing", "server", "whole", "versions")
 """Of a manifest, what another start of the same evaluation may say otherwise."""
@@ -67,10 +72,11 @@ class LogWriter:
         done: the samples that need not be asked again, by item and number.
     """
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], items: Iterable[Item] = ()) -> None:
         """Open a log, or begin one.
 
         Args:
+            items: what is asked, for `items.jsonl`.
             manifest: what is to be run; but for times and figures, that of a log which is there must be the same.
 
         Raises:
@@ -100,6 +106,7 @@ class LogWriter:
             self._check()
             self._resume()
             self._write_manifest()
+            self._write_items(items)
             self._file = os.open(folder / SAMPLES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         except BaseException:
             os.close(self._lock)
@@ -178,6 +185,14 @@ class LogWriter:
         if whole < len(raw):
             os.truncate(path, whole)
 
+    def _write_items(self, items: Iterable[Item]) -> None:
+        if (self._folder / ITEMS).exists():
+            return
+        try:
+            _put(self._folder / ITEMS, _item_lines(items))
+        except OSError as error:
+            raise _refused(self._folder, error) from error
+
     def _write_manifest(self) -> None:
         text = json.dumps(self._manifest, ensure_ascii=False, indent=2) + "\n"
         try:
@@ -230,7 +245,36 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return found
 
 
-def write_log(folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sample]) -> None:
+def read_items(folder: Path) -> dict[str, Item]:
+    """The items of a log by id.
+
+    Raises:
+        InputError: E021, they are not there or damaged.
+    """
+    try:
+        lines = [orjson.loads(line) for line in (folder / ITEMS).read_bytes().splitlines() if line.strip()]
+        return {
+            line["id"]: Item(
+                line["id"],
+                Task.model_validate(line["task"]),
+                tuple(Message.model_validate(message) for message in line.get("messages", ())),
+                line.get("raw", ""),
+                line.get("cluster", ""),
+                line.get("notes", {}),
+            )
+            for line in lines
+        }
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{folder / ITEMS} cannot be read: {error}",
+            code="E021",
+            help="without its items a log cannot be judged again",
+        ) from error
+
+
+def write_log(
+    folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sample], items: Iterable[Item] = ()
+) -> None:
     """Write a whole log at once, such as one that was judged anew.
 
     Raises:
@@ -241,6 +285,7 @@ def write_log(folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sampl
         raise OutputError(f"{folder} is not empty", code="R021", help="choose another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _put(folder / ITEMS, _item_lines(items))
         _put(
             folder / SAMPLES,
             b"".join(s.model_dump_json(exclude_defaults=True).encode() + b"\n" for s in samples),
@@ -249,6 +294,19 @@ def write_log(folder: Path, manifest: Mapping[str, Any], samples: Iterable[Sampl
         _put(folder / MANIFEST, (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode())
     except OSError as error:
         raise _refused(folder, error) from error
+
+
+def _item_lines(items: Iterable[Item]) -> bytes:
+    lines = []
+    for item in items:
+        line: dict[str, Any] = {"id": item.id, "task": item.task.model_dump(exclude_defaults=True)}
+        if item.messages:
+            line["messages"] = [message.model_dump(exclude_defaults=True) for message in item.messages]
+        for name in ("raw", "cluster", "notes"):
+            if value := getattr(item, name):
+                line[name] = dict(value) if isinstance(value, Mapping) else value
+        lines.append(json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+    return b"".join(lines)
 
 
 def _samples(path: Path, raw: bytes) -> Iterator[Sample]:

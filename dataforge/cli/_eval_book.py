@@ -114,7 +114,7 @@ async def evaluated(
     with ExitStack() as stack:
         jobs: list[Job] = []
         for one in wanted:
-            log = stack.enter_context(LogWriter(out / one.task.name, one.manifest))
+            log = stack.enter_context(LogWriter(out / one.task.name, one.manifest, one.items))
             jobs.append(Job(one.task, one.items, log, one.samples, one.sampling, one.thinking))
         timing: dict[str, Any] | None = None
         if any(next(job.wanted(), None) is not None for job in jobs):

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-_COMMANDS = ("run", "tasks")
+_COMMANDS = ("run", "tasks", "rescore")
 
 
 class _Group(TyperGroup):
