@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-_COMMANDS = ("run", "tasks", "rescore")
+_COMMANDS = ("run", "tasks", "rescore", "compare")
 
 
 class _Group(TyperGroup):
