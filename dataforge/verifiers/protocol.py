@@ -301,7 +301,7 @@ class Verifier(ABC, Generic[F]):
         """`n` tasks of the named topics alone, stable as those of `tasks`.
 
         Raises:
-            InputError: V013, before the first task, where it makes none of a topic.
+            InputError: V013 or a code of its own, before the first task, where it makes none of a topic.
         """
         drawn: list[Task] = []
         missing = set(topics)
