@@ -330,6 +330,10 @@ class Verifier(ABC, Generic[F]):
         """An endless stream of positives by construction and of mutants that break one thing, about half and half."""
         raise NotImplementedError(f"{self.name} has no generated cases")
 
+    def kinds(self) -> Mapping[str, str]:
+        """What its facts choose from by name, such as formats or constraints: name → what each asks, in a line."""
+        return {}
+
     @property
     def makes_tasks(self) -> bool:
         """Whether it can be used as `--seeds verifier:NAME`."""

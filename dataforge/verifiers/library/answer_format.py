@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import Field
 
 from dataforge.errors import InputError
-from dataforge.verifiers.formats import Format, Part, Reading, find_format
+from dataforge.verifiers.formats import Format, Part, Reading, find_format, formats
 from dataforge.verifiers.formats.form import shifted
 from dataforge.verifiers.formats.shape import NUMBER
 from dataforge.verifiers.protocol import (
@@ -100,6 +100,9 @@ class AnswerFormat(Verifier[AnswerFormatFacts]):
         return passed(
             part.text, part.span, candidates=reading.candidates, parts={"format": 1.0, "answer": 1.0}
         )
+
+    def kinds(self) -> dict[str, str]:
+        return {format.name: format.instruction for format in formats()}
 
     def tasks(self, seed: int, n: int) -> Iterator[Task]:
         from dataforge.verifiers.formats.questions import make_tasks

@@ -91,6 +91,12 @@ class ReasoningVerifier(Verifier[Reasoning]):
             fault = fault or wrong
         return failed(fault, found.text, found.span, candidates=found.candidates)
 
+    def kinds(self) -> dict[str, str]:
+        return {
+            name: f"of {manner.levels or 1} level{'s' * ((manner.levels or 1) > 1)}"
+            for name, manner in sorted(KEPT.items())
+        }
+
     def tasks(self, seed: int, n: int) -> Iterator[Task]:
         """Tasks of all kinds, each as often as the others."""
         from dataforge.verifiers.procedural import making
