@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 def show(
     name: str = typer.Argument(..., help="A verifier's name.", show_default=False),
+    kinds: bool = typer.Option(
+        False,
+        "--kinds",
+        help="List what its facts choose from, such as formats or constraints, and nothing else.",
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
 ) -> None:
     """Show a verifier: its facts with their types and meaning, a task, and verdicts on a right and a wrong answer.
@@ -26,6 +31,9 @@ def show(
     from dataforge.verifiers.registry import find
 
     verifier = find(name)
+    if kinds:
+        _list(verifier, as_json=as_json)
+        return
     cases = gold(verifier)
     examples = [
         (case, verify(verifier, case.task, case.response))
@@ -51,7 +59,10 @@ def show(
             }
         )
         return
-    say(f"{name} v{verifier.version} ({verifier.family})\n  {verifier.summary}\n  {_how(verifier)}\n\nfacts")
+    say(f"{name} v{verifier.version} ({verifier.family})\n  {verifier.summary}\n  {_how(verifier)}")
+    if many := len(verifier.kinds()):
+        say(f"  {many:,} kinds; --kinds lists them")
+    say("\nfacts")
     for line in _facts(verifier.facts):
         say(line)
     if task is not None:
@@ -65,6 +76,18 @@ def show(
         say(f"  answer:  {json.dumps(case.response.text, ensure_ascii=False)}")
         score = "" if verdict.score is None else f", score {verdict.score:g}"
         say(f"  verdict: {verdict.outcome}{score}{f': {verdict.reason}' if verdict.reason else ''}")
+
+
+def _list(verifier: Verifier[Any], *, as_json: bool) -> None:
+    """What its facts choose from, a line each."""
+    found = verifier.kinds()
+    if as_json:
+        print_json(dict(found))
+        return
+    if not found:
+        say(f"the facts of `{verifier.name}` choose from nothing by name")
+    for kind, asks in found.items():
+        say(f"{kind}\n    {' '.join(asks.split())}")
 
 
 def _first(cases: list[Case], *, passes: bool) -> Case | None:

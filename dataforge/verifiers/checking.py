@@ -59,7 +59,9 @@ class Checks:
         if isinstance(meant, str):
             return meant
         if meant.converses:
-            return f"its verifier `{meant.name}` judges conversations with tools, and a node asks for one answer"
+            return (
+                f"its verifier `{meant.name}` judges conversations with tools, and a node asks for one answer"
+            )
         facts = _facts(meant, task)
         return facts if isinstance(facts, str) else ""
 

@@ -301,7 +301,7 @@ class Verifier(ABC, Generic[F]):
         """`n` tasks of the named topics alone, stable as those of `tasks`.
 
         Raises:
-            InputError: V013, before the first task, where it makes none of a topic.
+            InputError: V013 or a code of its own, before the first task, where it makes none of a topic.
         """
         drawn: list[Task] = []
         missing = set(topics)
@@ -329,6 +329,10 @@ class Verifier(ABC, Generic[F]):
     def cases(self, rng: random.Random) -> Iterator[Case]:
         """An endless stream of positives by construction and of mutants that break one thing, about half and half."""
         raise NotImplementedError(f"{self.name} has no generated cases")
+
+    def kinds(self) -> Mapping[str, str]:
+        """What its facts choose from by name, such as formats or constraints: name → what each asks, in a line."""
+        return {}
 
     @property
     def makes_tasks(self) -> bool:

@@ -41,7 +41,9 @@ class _Worker:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, *sys.path, os.environ.get("PYTHONPATH", "")]))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from dataforge.verifiers import workers; workers.serve()"],
+            # `-P`: a file of the working folder is no module of ours. A worker ends when its pipe does, so it needs no signal at
+            # the death of its parent, which Linux would send at the end of the thread that started it.
+            [sys.executable, "-P", "-c", "from dataforge.verifiers import workers; workers.serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},

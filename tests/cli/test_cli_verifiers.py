@@ -58,6 +58,16 @@ def test_one_is_shown_with_its_facts_a_task_and_verdicts() -> None:
     assert [example["verdict"]["passed"] for example in told["examples"]] == [True, False]
 
 
+def test_what_facts_choose_from_is_listed() -> None:
+    formats = run("verifiers", "show", "answer_format", "--kinds", "--json").json()
+    assert len(formats) >= 150
+    assert "\\boxed" in formats["latex_boxed"]
+    listed = run("verifiers", "show", "instructions", "--kinds").out
+    assert "punctuation:no_comma\n" in listed
+    assert "361 kinds; --kinds lists them" in run("verifiers", "show", "answer_format").out
+    assert "choose from nothing" in run("verifiers", "show", "maths", "--kinds").out
+
+
 def test_made_tasks_can_be_answered_and_verified(tmp_path: Path) -> None:
     made = run("verifiers", "tasks", "multiple_choice", "-n", "6", "--seed", "3")
     assert made.code == 0

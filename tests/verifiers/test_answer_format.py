@@ -264,3 +264,67 @@ def test_a_fence_names_its_language_in_any_case(info: str, passes: bool) -> None
     name = next(f.name for f in formats() if f.example.startswith("```json\n{"))
     text = find_format(name).render("42").replace("```json", f"```{info}", 1)
     assert judge(name, text, "42").passed == passes
+
+
+# ---- faults that reviewers found by hand
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "rights", "wrongs"),
+    [
+        ("markdown_section", "15", ("## Reasoning\n\nIt is so.\n\n## Answer\n\n15",),
+         ("## Answer\n\n15\n\n## More\n\nx", "## Answer\n\n14\n\n## Answer\n\n15")),
+        ("choice_option", "B", ("Option A is wrong.\n\nOption B",), ("Option A\n\nOption B", "Option B is right")),
+        ("code_ruby_puts", "15", ("puts '15'", 'puts "15"'), ("puts `15`",)),
+        ("code_lua_table", "15", ('return { answer = "15", }',), ('return { answer = "15", "x" }',)),
+        ("code_php_echo", "15", ("<?php echo '15'; ?>", "<?php echo '15';"), ("<?php echo '15'; ?> x",)),
+        ("code_go_println", "15", ('fmt.Println("15");',), ('fmt.Println("15");;',)),
+        ("code_sql_select", "15", ("select '15' as answer;", "Select '15' As Answer"), ("SELECT '15' AS other;",)),
+        ("python_return", "15", ("def answer() -> str:\n    return '15'",), ("def answer(x) -> str:\n    return '15'",)),
+        ("latex_document", "15",
+         ("\\documentclass[12pt]{article}\n\\usepackage{amsmath}\n\n\\begin{document}\n\n15\n\n\\end{document}",),
+         ("\\documentclass{book}\n\\begin{document}\n15\n\\end{document}",)),
+        ("latex_qed", "15", ("\\[15\\ \\blacksquare\\]", "So:\n\\[\n15 \\quad \\blacksquare\n\\]"), ("\\[16 \\blacksquare\\]",)),
+        ("latex_aligned_display", "15", ("\\[\n\\begin{aligned}\n& 15\n\\end{aligned}\n\\]",),
+         ("\\[\n\\begin{aligned}\n& 16\n\\end{aligned}\n\\]",)),
+        ("markdown_task", "15", ("- [X] 15", "* [x] 15"), ("- [ ] 15",)),
+        ("diff_added", "15", ("--- /dev/null\n+++ answer\n@@ -0,0 +1 @@\n+15",), ("--- /dev/null\n+++ answer\n@@ +1 @@\n+15",)),
+        ("parts_sections_boxed", "15",
+         ("## Given\n\na\n\n## Working\n\nb\n\n## Result\n\n$\\boxed{15}$",
+          "## Given\n\na\n\n## Working\n\nb\n\n## Result\n\n\\[\\boxed{15}\\]"),
+         ("## Given\n\na\n\n## Working\n\nb\n\n## Result\n\nIt is $\\boxed{15}$",)),
+        ("parts_tags_boxed", "15", ("<given>a</given>\n<working>b</working>\n<result>$\\boxed{15}$</result>",),
+         ("<given>a</given>\n<working>b</working>\n<result>$x = \\boxed{15}$</result>",)),
+        ("json_object", None, ('{"answer": "Oslo"}',), ('{"answer": "[answer]"}', '{"answer": "____"}', '{"answer": "TODO"}')),
+    ],
+)  # fmt: skip
+def test_grammars_in_all_their_spellings(
+    name: str, answer: str | None, rights: tuple[str, ...], wrongs: tuple[str, ...]
+) -> None:
+    facts = {"format": name} | ({} if answer is None else {"answer": answer})
+
+    def passes(text: str) -> bool:
+        verdict = verify(find("answer_format"), Task(prompt="?", facts=facts), Response(text))
+        assert verdict.error is None
+        return verdict.passed
+
+    assert [text for text in rights if not passes(text)] == []
+    assert [text for text in wrongs if passes(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("html_paragraph", "<p>" * 33_000),
+        ("html_paragraph", "<p><b>" * 16_000),
+        ("html_table", "<table>" * 14_000),
+        ("markdown_italic", "_*" * 50_000),
+        ("toml_key", "a." * 50_000 + "a = 1"),
+        ("json_object", '{"a":' * 16_000),
+        ("yaml_flow", "[" * 100_000),
+        ("xml_document", "<a>" * 30_000),
+    ],
+)
+def test_floods_are_answers_that_are_wrong_and_no_errors(name: str, text: str) -> None:
+    verdict = verify(find("answer_format"), Task(prompt="?", facts={"format": name}), Response(text))
+    assert verdict.outcome in ("failed", "unparsed")

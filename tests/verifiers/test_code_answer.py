@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from dataforge.verifiers import Response, Verdict, find, verify
 from dataforge.verifiers.audit import fault
-from dataforge.verifiers.matching.blocks import blocks
-from dataforge.verifiers.matching.snippets import Unparsable, as_json, as_python
+from dataforge.verifiers.matching.blocks import blocks, language
+from dataforge.verifiers.matching.snippets import Unparsable, as_json, as_python, as_toml
 from schemas.task import Task
 
 VERIFIER = find("code_answer")
@@ -65,6 +65,49 @@ def test_every_block_is_on_record() -> None:
         "",
         "its block is never closed",
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nx = 1```",
+        "```python\nx = 1```\nThis sets x.",
+        "~~~\nx = 1\n~~~",
+        "```x = 1```",
+        "```python3.11\nx = 1\n```",
+        "``` Python3\nx = 1\n```",
+        "- ```python\n  x = 1\n  ```",
+        "1. So:\n\n    ```python\n    x = 1\n    ```",
+        "> ```python\n> x = 1\n> ```",
+    ],
+)
+def test_ways_of_fencing(text: str) -> None:
+    verdict = said(text, expected=["x = 1"])
+    assert verdict.passed, verdict
+
+
+def test_languages_have_versions_and_other_names() -> None:
+    for name, usual in (("python3.12", "python"), ("jsonc", "json"), ("json5", "json5"), ("c++17", "cpp")):
+        assert language(name) == usual
+
+
+def test_what_says_nothing_is_no_code() -> None:
+    for name, code in (
+        ("python", "..."),
+        ("python", "# to do"),
+        ("python", "pass"),
+        ("python", "'hi'"),
+        ("toml", "# x"),
+    ):
+        verdict = said(f"```{name}\n{code}\n```", compare="parses", expected=[], language=name)
+        assert verdict.outcome == "failed", code
+    assert said("```json\n{}\n```", compare="parses", expected=[], language="json").passed
+
+
+def test_a_key_of_too_many_parts_is_no_toml() -> None:
+    with pytest.raises(Unparsable, match="deeply"):
+        as_toml("a." * 40_000 + "a = 1")
+    assert as_toml('a."b".c = "1.2.3"') == as_toml("[a.b]\nc = '1.2.3'")
 
 
 @pytest.mark.parametrize(

@@ -362,3 +362,15 @@ def test_gold() -> None:
 def _end_of_the_pool() -> Any:
     yield
     pool.close()
+
+
+def test_a_program_that_sleeps_through_a_test_is_not_run_on_the_others() -> None:
+    facts = {
+        "tests": [{"input": "", "output": "1"}] * 5,
+        "limits": {"cpu_s": 1, "wall_s": 1},
+    }
+    verdict = verify(
+        find("code"), Task(prompt="?", facts=facts), Response("```python\nimport time\ntime.sleep(99)\n```")
+    )
+    assert (verdict.outcome, verdict.score) == ("failed", 0.0)
+    assert "4 more not run" in verdict.reason

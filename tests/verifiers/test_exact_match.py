@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 import unicodedata
 from itertools import islice
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from dataforge.verifiers import Response, Verdict, find, verify
 from dataforge.verifiers.audit import fault
+from dataforge.verifiers.matching.finals import final
 from dataforge.verifiers.matching.normal import bare, normal
 from schemas.task import Task
 
@@ -77,6 +79,72 @@ def test_how_far_a_lead_in_reaches() -> None:
     assert said("Answer: Paris. It is on the Seine.").passed
     assert said("Answer: Paris. Or Rome.").outcome == "failed"
     assert said("Answer: Paris and Rome").outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Answer: Paris\n\nHmm, no. It is Rome.",
+        "Answer: Paris. No, Rome.",
+        "Answer: Paris\n\nHold on. It's Rome.",
+        "Answer: Paris\n\nSorry, I meant Rome.",
+        "Answer: Paris\n(or Rome)",
+        "Answer: Paris\n\nAlternatively, Rome.",
+        "<answer>Paris</answer>\n\nActually, Rome.",
+        "Paris!\n\nAnswer: Rome",
+    ],
+)
+def test_what_is_taken_back_or_hedged_is_not_the_answer(text: str) -> None:
+    assert not said(text).passed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Answer: Paris. No doubt about it.",
+        "Answer: Paris\n\nWait, let me check. The map agrees. Yes, it is Paris.",
+        "Answer: Paris. Actually, it is correct.",
+        "The answer is Paris!",
+        "Paris is wrong, the answer is Paris.",
+        "At first I thought Rome, but the answer is Paris",
+        "__Answer__: Paris",
+        "final_answer: Paris",
+        "The answer's Paris.",
+        "La respuesta correcta es Paris.",
+        "最终答案：Paris",
+        "Answer: The answer is Paris.",
+        "The answer is Paris. " * 500,
+    ],
+)
+def test_ways_of_stating(text: str) -> None:
+    verdict = said(text)
+    assert verdict.passed, verdict
+
+
+def test_an_exclamation_mark_behind_a_number_may_be_a_factorial() -> None:
+    assert said("The answer is 5!", "5").outcome == "failed"
+    assert said("The answer is Hello!", "Hello!").passed
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "The answer is 5. ",
+        "Answer: 5. No. ",
+        "answer: A ",
+        "Answer: ",
+        "the answer to ",
+        ". ",
+        "~~",
+        "<!--",
+        " ",
+    ],
+)
+def test_no_text_takes_long(piece: str) -> None:
+    text = piece * (100_000 // len(piece))
+    began = time.process_time()
+    final(text, str.casefold)
+    assert time.process_time() - began < 1.0
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,12 @@ def test_f1_counts_words_as_often_as_they_stand() -> None:
         ("10^5", "1e5"),
         ("x = 7.", "7"),
         ("5 m^2", "5"),
+        ("2.3 million", "2.3e6"),
+        ("$5 hundred thousand", "5e5"),
+        ("2.5亿", "2.5e8"),
+        ("5 parts per million", "5"),
+        ("5 milliamperes", "5"),
+        ("2{,}310", "2310"),
     ],
 )
 def test_numbers_are_read_as_they_are_written(text: str, value: str) -> None:
@@ -85,7 +91,19 @@ def test_numbers_are_read_as_they_are_written(text: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["5 and 6", "3-4", "2024-01-01", "1.2.3", "B12", "1,2", "12:30", "none", "1/0", "", "1e99999999"]
+    "text",
+    [
+        *(
+            "5 Millionen",
+            "5 millones",
+            "5 millionths",
+            "5 dozen",
+            "5 bn",
+            "in millions: 5",
+            "two thousand 310",
+        ),
+        *("5 and 6", "3-4", "2024-01-01", "1.2.3", "B12", "1,2", "12:30", "none", "1/0", "", "1e99999999"),
+    ],
 )
 def test_what_is_not_one_number_is_none(text: str) -> None:
     assert number(text) is None
@@ -96,6 +114,11 @@ def test_a_tolerance_is_kept_exactly() -> None:
     assert said("0.3001", "0.2", metric="number", absolute=0.1).outcome == "failed"
     assert said("101", "100", metric="number", relative=0.01).passed
     assert said("101.1", "100", metric="number", relative=0.01).outcome == "failed"
+
+
+def test_a_scale_word_counts() -> None:
+    assert said("2310 million", "2307", metric="number", relative=0.01).outcome == "failed"
+    assert said("about 2.31 thousand", "2307", metric="number", relative=0.01).passed
 
 
 def test_the_score_says_how_close() -> None:

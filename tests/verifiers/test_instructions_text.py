@@ -164,3 +164,28 @@ ASKED = "Write a short text about the rain."
 )
 def test_echoes(text: str, again: bool) -> None:
     assert echo(text, ASKED) is again
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "sentences"),
+    [
+        ("1. The cat sat.\n2. The dog ran.", 6, 2),
+        ("(1) Go on.\n- 2) Stop.", 3, 2),
+        ("1990 was cold.", 3, 1),
+        ("It was 12. Then 13.", 5, 2),
+        ("12.", 1, 1),
+        ("“Stop!” he cried. “Why?”", 4, 2),
+        ("“Stop!” “Why?”", 2, 2),
+        ("She has a Ph.D. in physics.", 7, 1),
+        ("Wow! that is odd. Yes.", 5, 3),
+        ("He asked (really?) and left.", 5, 1),
+    ],
+)
+def test_numerals_of_lists_and_quoted_cries(text: str, words: int, sentences: int) -> None:
+    read = Text(text)
+    assert (len(read.words), len(read.sentences)) == (words, sentences)
+
+
+def test_every_divider_of_markdown_parts_paragraphs() -> None:
+    for divider in ("***", "* * *", "---", "- - -", "___"):
+        assert len(Text(f"One.\n\n{divider}\n\nTwo.").paragraphs) == 2

@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -405,3 +406,79 @@ def test_no_two_letters_of_the_points_are_in_a_fixed_relation() -> None:
     for first, second in itertools.combinations(range(6), 2):
         assert len({point[first] - point[second] for point in points}) == len(points)
         assert len({point[first] / point[second] for point in points}) == len(points)
+
+
+# ---- faults that reviewers found by hand
+
+
+@pytest.mark.parametrize(
+    ("truth", "rights", "wrongs"),
+    [
+        ("x", (), (r"\boxed{x'}", r"\boxed{X}")),
+        ("x'", (r"\boxed{x'}",), (r"\boxed{x}", r"\boxed{x''}")),
+        ("x^2", (), (r"\boxed{(x^2)'}", r"\boxed{x^2''}")),
+        ("A^T", (r"\boxed{A^{T}}", r"\boxed{A^\top}"), (r"\boxed{A}",)),
+        ("2^T", (r"\boxed{2^{T}}",), (r"\boxed{2}",)),
+        ("a^2+A", (r"\boxed{A+a^2}",), (r"\boxed{a^2+a}",)),
+        ("f(x)", (r"\boxed{f(x)}",), (r"\boxed{f'(x)}", r"\boxed{f(x)+1}")),
+        ("f'(x)", (r"\boxed{f'(x)}",), (r"\boxed{f(x)}",)),
+        (r"2\pi", (r"\boxed{2\pi \text{ cm}^2}", r"\boxed{2\pi \text{ rad}}"), (r"\boxed{2 \text{ cm}^2}",)),
+        (r"3\sqrt{2}", (r"\boxed{3\sqrt{2}\text{ units}}",), (r"\boxed{3\text{ units}}",)),
+        (r"12\pi", ("The area is 12π cm².", r"\boxed{12\pi\text{ square units}}"), ("The area is 13π cm².",)),
+        ("2x", (), (r"\boxed{2x\text{ cm}}",)),
+        (
+            ["1", "2"],
+            (r"\boxed{A \setminus B = \{1, 2\}}", r"\boxed{A \cup B=\{2,1\}}"),
+            (r"\boxed{A = \{1,3\}}",),
+        ),
+        (["7", "-4"], (r"\boxed{x \in \{-4,7\}}",), (r"\boxed{x \in \{-4,8\}}",)),
+        (
+            "y=2x+1",
+            (r"\boxed{2x-y+1=0}", r"\boxed{2y=4x+2}", "The line is $y = 2x + 1$."),
+            (r"\boxed{2x-y+2=0}",),
+        ),
+        ("y=2x+1", (r"\boxed{2x+1}",), (r"\boxed{x=2y+1}", r"\boxed{y=2x+2}")),
+        (
+            "5",
+            ("Final Answer: The final answer is $5$. I hope it is correct.",),
+            ("Final answer: The answer is 6.",),
+        ),
+        ("24", (r"\textbf{(C) }24", r"\boxed{\textbf{(C)}\ 24}"), (r"\boxed{\textbf{(C)}\ 25}",)),
+        ("C", (r"\textbf{(C) }24",), (r"\textbf{(B) }24",)),
+        ("21 km/h", (r"\boxed{21 \frac{\text{km}}{\text{h}}}",), (r"\boxed{21 \frac{m}{s}}",)),
+        ("1", (), (r"$\boxed{1}^2$", r"$x = -\boxed{1}$")),
+        ("5 cm", (), (r"\boxed{5 cm \times 2}", r"\boxed{5 cm \times 1}")),
+    ],
+)
+def test_marks_units_names_and_forms(
+    truth: str | list[str], rights: tuple[str, ...], wrongs: tuple[str, ...]
+) -> None:
+    assert [text for text in rights if not right(text, truth)] == []
+    assert [text for text in wrongs if right(text, truth)] == []
+
+
+def test_a_truth_that_cannot_be_read_is_the_tasks_fault_before_anything_is_compared() -> None:
+    assert judged(r"\boxed{z}", "z^*").error == "task"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is " * 7_000,
+        "the answer is 5 " * 6_000,
+        "<answer>" * 12_000,
+        r"\boxed{" * 14_000,
+        "$" * 100_000,
+        "**" * 50_000,
+        "\n" * 100_000,
+        "####" * 25_000,
+        r"\(" * 50_000,
+        r"\boxed{" + "(" * 90_000 + "}",
+        r"\boxed{x^{x^{x^{x^{9999}}}}}",
+    ],
+    ids=lambda text: text[:24],
+)
+def test_floods_are_judged_at_once(text: str) -> None:
+    began = time.process_time()
+    assert judged(text, "2^x").error is None
+    assert time.process_time() - began < MATHS.limit_s / 4

@@ -51,6 +51,45 @@ def test_no_drawn_case_is_misjudged(rng: random.Random) -> None:
         "Die Antwort ist B.",
         "答案是B。",
         "Answer: B\nBut note that A is for England.",
+        # What is said of a list is said of each in it.
+        "A, C and D are wrong, so B.",
+        "(A), (C) and (D) are not right. Hence (B).",
+        "Neither A nor C; B.",
+        "London is wrong, the answer is B.",
+        # A letter with its text, or alone, behind a verb.
+        "The capital of France is **B) Paris**.",
+        "The capital of France is B) Paris.",
+        "The capital of France is B.",
+        "Paris is the correct answer.",
+        "B. Paris is correct.",
+        "The capital is Paris (option B).",
+        "This corresponds to option B.",
+        # Lead-ins.
+        "B!",
+        "__Answer__: B",
+        '{"final_answer": "B"}',
+        "The correct letter is B",
+        "The right one is B",
+        "the answer's B",
+        "Ans: B",
+        "Reply: B",
+        "=> B",
+        "$\\boxed{\\text{(B)}}$",
+        "At first I thought A, but the answer is B",
+        "La respuesta correcta es B.",
+        "La bonne réponse est la B.",
+        "A resposta correta é B.",
+        "正确答案是B",
+        "故选B。",
+        "答えは「B」です。",
+        "정답은 B입니다.",
+        # More behind the choice that adds nothing to it and takes nothing back.
+        "Answer: B\n\nExplanation: A is in England, and C or D are elsewhere.",
+        "Answer: B. A and C are also wrong.",
+        "Answer: B\n\nActually, A is in England. Also, C and D are wrong.",
+        "Answer: B. Perhaps you would like to know more?",
+        "<answer>B. Paris is the capital; A is wrong.</answer>",
+        "A\n\nWait, B.",
     ],
 )
 def test_ways_of_choosing(text: str) -> None:
@@ -71,6 +110,17 @@ def test_ways_of_choosing(text: str) -> None:
         "C++ is a language.",
         "B-vitamins",
         "The answer is A-frame.",
+        "I cannot determine the answer.",
+        "None of these.",
+        "A bird is the best answer.",
+        "A → B is an implication.",
+        "The answer's a bit unclear.",
+        "The correct response is a matter of taste.",
+        "Letter: dear friend",
+        "La respuesta es a veces difícil.",
+        "答案是C语言",
+        "I pick a card.",
+        'Please reply in the form "Answer: A".',
     ],
 )
 def test_a_letter_of_prose_is_no_choice(text: str) -> None:
@@ -83,6 +133,47 @@ def test_two_choices_are_none_unless_one_is_taken_back() -> None:
     assert said("Answer: C. Wait, no. Answer: B").passed
     assert said("Answer: B. Wait, no. Answer: C").outcome == "failed"
     assert said("Answer: B\n\nThe answer is B.").passed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Answer: B (or A)",
+        "Answer: B. Or perhaps C.",
+        "Answer: B (could also be C)",
+        "Answer: B; alternatively A.",
+        "Answer: B, as well as A.",
+        "Answer: B\nA is also correct.",
+        "Answer: B. A might work too.",
+        "B is correct, and so is A.",
+        "B, C are correct.",
+        "The answer is A\n\nOption B is correct.",
+        "<answer>B\nA</answer>",
+        "<answer>Paris\nRome</answer>",
+        "\\boxed{B \\text{ or } A}",
+        "Answer: B.C",
+        "Answer: B...A",
+        "B ❌\nA ✅\nC ❌",
+        "Answer: B → A",
+        "答案：B、C",
+        "Answer: B. Actually, wait. It is A.",
+        "Answer: B\n\nHmm, no. It is A.",
+        "Answer: B\n\nWait, A.",
+        "Answer: B. Sorry, A.",
+        "B, no, A",
+        "Answer: B\nActually, London is the answer.",
+        "B is the best known distractor, so C.",
+        "B, C and D are wrong, so A.",
+        "I don't think Paris is the correct answer.",
+        "I doubt B is correct.",
+        "According to some, B is correct.",
+        "At first I thought B, but the answer is A",
+        "student_answer: B",
+        "Rejected answer: B",
+    ],
+)
+def test_what_is_hedged_taken_back_or_not_meant_is_not_chosen(text: str) -> None:
+    assert not said(text).passed
 
 
 def test_every_candidate_is_on_record_with_why_it_was_not_taken() -> None:
@@ -133,10 +224,21 @@ def test_a_reply_that_was_cut_off_right_there_is_not_read() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    [" ", "*", "(", "A\n", "answer is ", "\\boxed{", "A) ", "A, ", "<answer>", "~~", "<!--", "- ", "it is "],
+    [
+        *(" ", "\t", "\n", " \n", "*", "**", "(", "~~", "<!--", "<s>", "- ", ". ", "= "),
+        *("A\n", "A ", "A) ", "A, ", "(A) ", "so A ", "B is ", "it is ", "A. x\n", "perhaps A ", "Paris is "),
+        *("answer is ", "the answer to ", "Answer: B\n", "\\boxed{", "\\boxed{A}", "<answer>"),
+    ],
 )
 def test_no_text_takes_long(piece: str) -> None:
-    text = piece * (20_000 // len(piece))
-    began = time.process_time()
-    choose(text, options(CITIES))
-    assert time.process_time() - began < 1.5
+    flood = piece * (100_000 // len(piece))
+    for text in (flood, f"The answer is B{flood}", f"{flood}\n\nThe answer is B."):
+        began = time.process_time()
+        choose(text, options(CITIES))
+        assert time.process_time() - began < 1.5, text[:40]
+
+
+def test_blanks_before_an_answer_do_not_count() -> None:
+    for blanks in (" " * 100_000, "\n" * 100_000, " \n" * 50_000):
+        assert said(f"{blanks}B").passed
+        assert said(f"{blanks}Answer: B{blanks}").passed

@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -313,3 +314,66 @@ def test_classes_that_cannot_be_used_are_errors_of_their_kind(camp: str) -> None
             list(bootcamp.tasks(path, 1, 1))
         assert caught.value.code == code
     assert judged("[answer]1[/answer]", task="bootcamp:os.system", metadata={}).error == "task"
+
+
+# ---- dressings, and what only looks like an answer
+
+
+DRESSINGS = (
+    "**{}**",
+    "${}$",
+    "\\boxed{{{}}}",
+    "\\boxed{{\\text{{{}}}}}",
+    '"{}"',
+    "$\\boxed{{{}}}$",
+    "**\\boxed{{{}}}**",
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["aiw", "chain_sum", "gcd", "syllogism", "spiral_matrix", "knights_knaves", "sokoban"]
+)
+def test_an_answer_may_wear_what_models_put_around_it(name: str) -> None:
+    first, second = REASONING.tasks_of([name], 3, 2)
+    others = [t for t in REASONING.tasks_of([name], 4, 20) if t.facts["answer"] != first.facts["answer"]]
+    for dressing in DRESSINGS:
+        right, wrong = (dressing.format(task.facts["answer"]) for task in (first, others[0]))
+        for form in ("tags", "line"):
+            facts = {**first.facts, "form": form}
+            assert judged(answers.wrapped(right, form), **facts).passed, (dressing, form)
+            assert not judged(answers.wrapped(wrong, form), **facts).passed, (dressing, form)
+    assert judged(f"**Answer: {second.facts['answer']}**", **{**second.facts, "form": "line"}).passed
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "passes"),
+    [
+        ("<answer>\u22125</answer>", "-5", True),
+        ("<answer>\u22126</answer>", "-5", False),
+        ("<answer>5</answer>", "-5", False),
+        ("<answer>-5</answer> or <answer>5</answer>", "-5", False),
+        ("<think><answer>-5</answer></think> I do not know.", "-5", False),
+        ("<think><answer>-5</answer>", "-5", False),
+        ("<answer>It is not -5</answer>", "-5", False),
+        ("<answer>-5 or 5</answer>", "-5", False),
+    ],
+)
+def test_signs_and_places_of_a_number(said: str, answer: str, passes: bool) -> None:
+    assert judged(said, task="chain_sum", answer=answer, form="tags").passed is passes
+
+
+@pytest.mark.parametrize("form", answers.ASKED)
+@pytest.mark.parametrize(
+    "text",
+    ["Answer: " * 12_000, "<answer>" * 12_000, "[" * 100_000, "9" * 100_000, "```\n" * 25_000, "\\boxed{" * 14_000,
+     "9**" * 30_000 + "9", "(" * 50_000 + ")" * 50_000, "\n" * 100_000],
+    ids=lambda text: repr(text[:10]),
+)  # fmt: skip
+def test_floods_are_judged_at_once(text: str, form: answers.Form) -> None:
+    for name in ("chain_sum", "puzzle24", "word_sorting"):
+        task = next(iter(REASONING.tasks_of([name], 1, 1)))
+        for said in (text, answers.wrapped(text[:19_000], form)):
+            began = time.process_time()
+            verdict = judged(said, **{**task.facts, "form": form})
+            assert verdict.outcome in ("failed", "unparsed")
+            assert time.process_time() - began < REASONING.limit_s / 4, (name, said[:30])

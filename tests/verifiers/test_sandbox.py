@@ -576,3 +576,99 @@ def test_groups_of_version_1_are_found_by_controller(tmp_path: Path, monkeypatch
     assert found == cgroups.Home(
         1, (("cpuacct", tmp_path / "cpu,cpuacct"), ("memory", tmp_path / "memory"), ("pids", tmp_path / "pids/mine"))
     )  # fmt: skip
+
+
+# ---- forks of the grader, and what a container leaves behind
+
+_FORKS_DURING_A_RUN = """
+import os, threading, time
+from dataforge.verifiers.sandbox import run_program
+warm = run_program("print(1)")
+found = []
+# 200 kB do not fit into a pipe: the fork comes while they are written.
+source = "import sys, time\\ntime.sleep(0.5)\\nprint(len(sys.stdin.read()))"
+thread = threading.Thread(target=lambda: found.append(run_program(source, stdin="x" * 200_000)))
+thread.start()
+time.sleep(0.25)
+child = os.fork()
+if child == 0:
+    time.sleep(30)
+    os._exit(0)
+thread.join(10)
+os.kill(child, 9)
+print(found[0].status if found else "hangs", found[0].stdout.strip() if found else "")
+"""
+
+_FORKS_DURING_A_START = """
+import os, subprocess, threading, time
+from dataforge.verifiers.sandbox import container, run_program
+started = threading.Event()
+before = container.Container._enclose
+def enclose(self, *arguments):
+    started.set()
+    time.sleep(0.3)
+    before(self, *arguments)
+container.Container._enclose = enclose
+thread = threading.Thread(target=lambda: run_program("print(1)"))
+thread.start()
+started.wait()
+child = os.fork()
+if child == 0:
+    time.sleep(600)
+    os._exit(0)
+thread.join()
+mine = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True).stdout.split()
+print(child, *[pid for pid in mine if pid != str(child)], flush=True)
+time.sleep(600)
+"""
+
+_LEAVES_NO_ZOMBIES = """
+import ctypes, os, time
+from pathlib import Path
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans come to this process, as to PID 1
+from dataforge.verifiers.sandbox import pool, run_program
+for _ in range(8):
+    assert run_program("print(1)").status == "ok"
+    pool.close()
+time.sleep(0.2)
+children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+print(len([c for c in children if Path(f"/proc/{c}/stat").read_text().split(") ")[1][0] == "Z"]))
+"""
+
+
+def _script(source: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_fork_of_the_grader_keeps_no_end_of_a_programs_input() -> None:
+    said, _ = _script(_FORKS_DURING_A_RUN).communicate(timeout=60)
+    assert said.split() == ["ok", "200000"]
+
+
+def test_a_fork_while_a_container_starts_does_not_keep_it_alive() -> None:
+    process = _script(_FORKS_DURING_A_START)
+    assert process.stdout is not None
+    child, *enclosures = map(int, process.stdout.readline().split())
+    try:
+        assert enclosures
+        process.kill()
+        process.wait()
+        ends = time.monotonic() + 10
+        while (left := [p for p in enclosures if _is_running(p)]) and time.monotonic() < ends:
+            time.sleep(0.05)
+        assert left == []
+    finally:
+        os.kill(child, signal.SIGKILL)
+        process.stdout.close()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def test_closed_containers_leave_no_zombies_to_whoever_takes_in_orphans() -> None:
+    said, _ = _script(_LEAVES_NO_ZOMBIES).communicate(timeout=60)
+    assert said.strip() == "0"

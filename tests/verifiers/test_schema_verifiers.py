@@ -236,3 +236,33 @@ def test_no_answer_raises(text: str, output: str, container: str) -> None:
             find("schema_edit"), Task(prompt="", facts={**facts, "broken": BROKEN}), Response(answer)
         )
         assert edited.outcome != "error"
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ('```json\n{"year": 1815}\n```\n\nI changed `{"year": "1815"}` to `{"year": 1815}`.', True),
+        ('Here is the corrected JSON:\n\n```json\n{"year": 1815}\n```\n\n- `year` is a number now', True),
+        ('```json\n{"year": "1815"}\n```\n\n```json\n{"year": 1815}\n```', False),
+        ('I changed `{"year": "1815"}` to `{"year": 1815}`.', False),
+        ("```json\n{year: 1815}\n```", False),
+        ("```json\n{'year': 1815}\n```", False),
+        ('```json\n{"year": 1815,}\n```', False),
+        ('```json\n// corrected\n{"year": 1815}\n```', False),
+        ('```toml\n' + "a." * 50_000 + "year = 1815\n```", False),
+        ('```json\n' + '{"year":' * 10_000 + "\n```", False),
+        ("[" * 100_000, False),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_a_marked_fence_beside_prose_is_the_one_document(text: str, passes: bool) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"year": {"type": "integer"}},
+        "required": ["year"],
+        "additionalProperties": False,
+    }
+    facts = {"json_schema": schema, "original": {"year": 1815}, "broken": {"year": "1815"}}
+    task = Task(prompt="?", facts=facts)
+    verdict = verify(find("schema_edit"), task, Response(text))
+    assert (verdict.passed, verdict.error) == (passes, None), verdict

@@ -322,3 +322,21 @@ def test_two_thousand_verdicts_take_less_than_a_cpu_second() -> None:
     for case in cases:
         verify(VERIFIER, case.task, case.response)
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("Done!", False),
+        ("I've sent the e-mail to Omar.", False),
+        ("Your table has been booked for eight.", False),
+        ('I would call get_weather(city="Oslo") here.', False),
+        ("None of these tools can do that; you could ask your bank.", True),
+        ("I haven't sent anything: no tool here sends letters.", True),
+        ("The Eiffel Tower was completed in 1889.", True),
+    ],
+)
+def test_where_no_tool_helps_nothing_may_be_claimed_done(text: str, passes: bool) -> None:
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
+    task = Task(prompt="?", facts={"tools": tools, "calls": []})
+    assert verify(find("tool_calls"), task, Response(text)).passed is passes

@@ -120,7 +120,18 @@ def test_text_around_blocks_is_prose() -> None:
         ('<|python_tag|>{"name": "tool", "parameters": {}}<|eom_id|>x', "behind the end"),
         ('{"name": "tool", "parameters": {}} ok', "whole reply"),
         ('{"name": "tool", "parameters": "{}"}', "whole reply"),
-        ('[{"name": "tool", "arguments": {}}]', "whole reply"),
+        ('[{"name": "tool", "arguments": {}}] ok', "whole reply"),
+        ('[TOOL_CALLS] [{"name": "tool", "arguments": {}}] ok', "behind the calls"),
+        ("[TOOL_CALLS]tool{}", "no JSON"),
+        ("[tool(1)]", "arguments with names"),
+        ("[tool(**{})]", "arguments with names"),
+        ("[tool(a=b)]", "can't be read as Python's"),
+        ("[tool(a={1, 2})]", "can't be read as Python's"),
+        ("[tool(a=(1, 2))]", "none that JSON has"),
+        ("[tool(a=1, a=2)]", "twice in one call"),
+        ("[tool(a=1)] ok", "can't be read as Python's"),
+        ("[tool(a=1), 3]", "arguments with names"),
+        ("tool(a=" + "(" * 500 + ")", "can't be read as Python's"),
         ("<tool_response>1</tool_response>", "not the model's to write"),
     ],
 )
@@ -226,3 +237,32 @@ def test_json_is_bounded_in_depth() -> None:
             value_of(text)
     wide = json.dumps([[at] for at in range(1000)])
     assert len(value_of(wide)) == 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "arguments"),
+    [
+        ('[TOOL_CALLS] [{"name": "tool", "arguments": {"a": 1}}]', "mistral", {"a": 1}),
+        ('[TOOL_CALLS]tool[ARGS]{"a": 1}', "mistral", {"a": 1}),
+        ('[{"name": "tool", "arguments": {"a": 1}}]', "json_list", {"a": 1}),
+        ("[tool(a=1)]", "pythonic", {"a": 1}),
+        ("tool(a=-1.5, b='x', c=[True, None], d={'k': \"v\"})", "pythonic",
+         {"a": -1.5, "b": "x", "c": [True, None], "d": {"k": "v"}}),
+        ('<tool_call>{"name": "tool"}</tool_call>', "hermes", {}),
+        ('<tool_call>{"name": "tool", "arguments": null}</tool_call>', "hermes", {}),
+        ('{"name": "tool"}', "llama", {}),
+    ],
+)  # fmt: skip
+def test_each_form_gives_its_call(text: str, form: str, arguments: dict[str, Any]) -> None:
+    made = reading(text)
+    assert [(call.name, call.arguments, call.form) for call in made.calls] == [("tool", arguments, form)]
+    assert made.malformed == []
+    [call] = made.calls
+    assert call.span is not None
+    assert text[slice(*call.span)] == call.text
+
+
+def test_python_that_names_no_tool_is_prose() -> None:
+    for text in ("[1, 2]", "print(1)", "[x for x in y]", "sum(a=1) is what I would compute"):
+        made = reading(text)
+        assert (made.calls, made.malformed) == ([], []), text

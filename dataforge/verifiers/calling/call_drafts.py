@@ -10,7 +10,7 @@ from typing import Any
 
 from dataforge.verifiers.calling import writing
 from dataforge.verifiers.calling.catalogue import OFFERS, request
-from dataforge.verifiers.calling.forms import FORMS, Form
+from dataforge.verifiers.calling.forms import BARE, FORMS, Form
 from dataforge.verifiers.protocol import Response
 from schemas.task import Task
 
@@ -66,11 +66,11 @@ def drafted(task: Task, rng: random.Random, form: Form | None = None, sent: Sent
         draft.form = "hermes"
         draft.task = task.model_copy(update={"facts": {**task.facts, "forms": []}})
         draft.body = writing.text_of(sent, "hermes", rng)
-    if draft.form != "llama" or draft.body.startswith("<|python_tag|>"):
+    if draft.form not in BARE or draft.body.startswith("<|python_tag|>"):
         draft.lead = rng.choice(_LEADS)
-    if draft.form != "llama":
+    if draft.form not in (*BARE, "mistral"):
         draft.tail = rng.choice(_TAILS)
-    elif rng.random() < 0.2:
+    elif draft.form == "llama" and rng.random() < 0.2:
         draft.tail = rng.choice(("\n", "<|eom_id|>", "<|eot_id|>"))
     return draft
 

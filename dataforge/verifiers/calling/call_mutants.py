@@ -373,8 +373,17 @@ def _server_broken(task: Task, rng: random.Random) -> Made:
     server = [writing.server_call(name, arguments, id=f"c{at}") for at, (name, arguments) in enumerate(sent)]
     function = rng.choice(server)["function"]
     sent_text = function["arguments"]
-    function["arguments"] = rng.choice((sent_text[:-1], f'"{len(sent_text)}"', "", f"[{sent_text}]", None, sent_text + "}", "null",
-                                        writing.json_text(sent_text)))  # fmt: skip
+    ways = [
+        sent_text[:-1],
+        f'"{len(sent_text)}"',
+        f"[{sent_text}]",
+        sent_text + "}",
+        "null",
+        writing.json_text(sent_text),
+    ]
+    if sent_text != "{}":  # else nothing is a way to write it
+        ways += ["", None]
+    function["arguments"] = rng.choice(ways)
     task = task.model_copy(update={"facts": {**task.facts, "forms": []}})
     return task, Response("", tool_calls=tuple(server)), "parsed calls whose arguments are no object"
 

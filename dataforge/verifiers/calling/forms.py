@@ -4,6 +4,9 @@
     qwen3_coder      <tool_call><function=NAME><parameter=KEY>…</parameter></function></tool_call>
     llama            <|python_tag|>{"name": …, "parameters": {…}}                 also bare, also several with `;` between
     llama_function   <function=NAME>{…}</function>                                Llama 3.1
+    mistral          [TOOL_CALLS] [{"name": …, "arguments": {…}}]                 also [TOOL_CALLS]NAME[ARGS]{…}
+    json_list        [{"name": …, "arguments": {…}}]                              xLAM; the whole reply
+    pythonic         [NAME(KEY=VALUE, …), …]                                      Llama 3.2 and 4; the whole reply, literals alone
     openai           the `tool_calls` that a server has parsed; `arguments` is a JSON text, or an object already
 
 Each is scanned, never matched: JSON is decoded where it stands, so `</tool_call>` in a string ends nothing. What begins
@@ -12,24 +15,34 @@ like a call and is none is a `Malformed`, never passed over. A bare call is one 
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dataforge.verifiers.calling.signatures import NOTHING_SAID, Schema, Signature, kinds, property_of
 from dataforge.verifiers.calling.strict_json import NotJson, after_space, value_at, value_of, written
 
-Form = Literal["hermes", "qwen3_coder", "llama", "llama_function", "openai"]
-FORMS: tuple[Form, ...] = ("hermes", "qwen3_coder", "llama", "llama_function", "openai")
+Form = Literal[
+    "hermes", "qwen3_coder", "llama", "llama_function", "mistral", "json_list", "pythonic", "openai"
+]
+FORMS: tuple[Form, ...] = get_args(Form)
+BARE: tuple[Form, ...] = ("llama", "json_list", "pythonic")
+"""Forms with no mark around a call, so that a call is one only where it is the whole reply."""
 
 _BLOCK, _BLOCK_END = "<tool_call>", "</tool_call>"
 _FUNCTION, _FUNCTION_END = "<function=", "</function>"
 _PARAMETER, _PARAMETER_END = "<parameter=", "</parameter>"
 _PYTHON = "<|python_tag|>"
+_MISTRAL, _ARGS = "[TOOL_CALLS]", "[ARGS]"
+_PYTHONIC = re.compile(r"\[?\s*(?P<name>[A-Za-z_][\w.]*)\s*\(")
+_LONGEST_PYTHONIC = 20_000
+"""Characters that are given to Python's parser."""
 _ENDS = ("<|eom_id|>", "<|eot_id|>")
 _MARK = re.compile(
-    r"</?tool_call>|<function=|</function>|<\|python_tag\|>|</?tool_response>|</?think>"
+    r"</?tool_call>|<function=|</function>|<\|python_tag\|>|</?tool_response>|</?think>|\[TOOL_CALLS\]"
     r'|\{\s*"(?:type|name|function|parameters|arguments|tool_calls)"\s*:'
 )
 """Where to look; what stands there is then read by a scanner."""
@@ -110,6 +123,12 @@ def read(text: str, start: int, end: int, known: Mapping[str, Signature]) -> Rea
             pass  # it may be prose; if it names a tool, the search below finds it
         else:
             return reading
+    elif (called := _whole_list(piece, at, known)) is not None:
+        if isinstance(called, Malformed):
+            reading.malformed.append(called)
+        else:
+            reading.calls.extend(called)
+        return reading
     prose: list[str] = []
     at = start
     while (mark := _MARK.search(piece, at)) is not None:
@@ -124,6 +143,9 @@ def read(text: str, start: int, end: int, known: Mapping[str, Signature]) -> Rea
                 reading.calls.append(call)
             elif word == _PYTHON:
                 reading.calls.extend(_llama(piece, mark.end(), begin))
+                at = len(piece)
+            elif word == _MISTRAL:
+                reading.calls.extend(_mistral(piece, begin))
                 at = len(piece)
             elif word == "<think>":
                 reading.thinks_at = begin
@@ -177,9 +199,7 @@ def _block(text: str, begin: int, known: Mapping[str, Signature]) -> tuple[Call,
         name, arguments, form = call.name, call.arguments, call.form
     else:
         value, at = _object_at(text, at)
-        if value.keys() != {"name", "arguments"}:
-            raise _Bad("a call has the keys `name` and `arguments`, and no others")
-        name, arguments, form = _named(value["name"]), _arguments(value["arguments"]), "hermes"
+        name, arguments, form = *_name_and_arguments(value), "hermes"
     at = after_space(text, at)
     if not text.startswith(_BLOCK_END, at):
         raise _Bad(
@@ -284,9 +304,89 @@ def _llama(text: str, at: int, begin: int | None = None) -> list[Call]:
 def _llama_call(value: dict[str, Any], text: str, span: tuple[int, int]) -> Call:
     rest = value.keys() - {"type"}
     key = "parameters" if "parameters" in rest else "arguments"
-    if rest != {"name", key} or value.get("type", "function") != "function":
+    if not {"name"} <= rest <= {"name", key} or value.get("type", "function") != "function":
         raise _Bad("a call has the keys `name` and `parameters`, and no others")
-    return Call(_named(value["name"]), _arguments(value[key]), "llama", text, span)
+    return Call(_named(value["name"]), _arguments(value.get(key)), "llama", text, span)
+
+
+def _name_and_arguments(value: Any) -> tuple[str, dict[str, Any]]:
+    if not isinstance(value, dict) or not {"name"} <= value.keys() <= {"name", "arguments"}:
+        raise _Bad("a call has the keys `name` and `arguments`, and no others")
+    return _named(value["name"]), _arguments(value.get("arguments"))
+
+
+def _mistral(text: str, begin: int) -> list[Call]:
+    """All that stands behind the mark, up to the end of the text."""
+    found: list[Call] = []
+    at = begin
+    while text.startswith(_MISTRAL, at):
+        start = at
+        at = after_space(text, at + len(_MISTRAL))
+        if text.startswith("[", at):
+            called, at = _json_list(text, at, start, "mistral")
+            found += called
+        else:
+            close = text.find(_ARGS, at)
+            name = text[at : max(close, at)].strip()
+            arguments, at = _object_at(text, after_space(text, close + len(_ARGS)))
+            found.append(Call(_named(name), arguments, "mistral", text[start:at], (start, at)))
+        at = after_space(text, at)
+    if at < len(text):
+        raise _Bad("something stands behind the calls")
+    return found
+
+
+def _json_list(text: str, at: int, start: int, form: Form) -> tuple[list[Call], int]:
+    try:
+        value, end = value_at(text, at)
+    except NotJson as error:
+        raise _Bad(f"the calls are no JSON: {error}") from error
+    if not isinstance(value, list) or not value:
+        raise _Bad("there is no list of calls")
+    return [Call(*_name_and_arguments(each), form, text[start:end], (start, end)) for each in value], end
+
+
+def _whole_list(text: str, at: int, known: Mapping[str, Signature]) -> list[Call] | Malformed | None:
+    """The calls of a reply that is nothing but a list of them; None where it is prose, as far as can be told."""
+    if re.compile(r"\[\s*\{").match(text, at):
+        try:
+            found, end = _json_list(text, at, at, "json_list")
+        except _Bad:
+            return None  # if it names a tool, the search finds it
+        return found if not text[end:].strip() else None
+    opened = _PYTHONIC.match(text, at)
+    if opened is None or opened["name"] not in known:
+        return None
+    body = text[at:].rstrip()
+    span = (at, at + len(body))
+    try:
+        return [Call(name, arguments, "pythonic", body, span) for name, arguments in _pythonic(body)]
+    except _Bad as bad:
+        return Malformed(body, str(bad), span)
+
+
+def _pythonic(body: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names and arguments of calls in Python's syntax, whose values are literals."""
+    if len(body) > _LONGEST_PYTHONIC:
+        raise _Bad("the calls are too long")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that Python does not know
+            tree = ast.parse(body, mode="eval").body
+        for call in tree.elts if isinstance(tree, ast.List) else [tree]:
+            if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
+                raise _Bad("a call has arguments with names, and nothing else")
+            arguments = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+            if len(arguments) < len(call.keywords):
+                raise _Bad("an argument stands twice in one call")
+            # What Python can write and JSON cannot, such as a set or a tuple, is no value of an argument.
+            if value_of(written(arguments)) != arguments:
+                raise _Bad("a value is none that JSON has")
+            yield ast.unparse(call.func), arguments
+    except _Bad:
+        raise
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError, NotJson) as error:
+        raise _Bad("the calls can't be read as Python's") from error
 
 
 def _parsed(sent: Any, text: str) -> Call:
@@ -294,13 +394,13 @@ def _parsed(sent: Any, text: str) -> Call:
     if not isinstance(function, Mapping) or sent.get("type", "function") not in ("function", None):
         raise _Bad("it is no call of a function")
     arguments = function.get("arguments")
-    if arguments is None or arguments == "":
-        arguments = {}  # how some servers send a call without arguments
-    if isinstance(arguments, str):
+    if isinstance(arguments, str) and arguments:
         try:
             arguments = value_of(arguments)
         except NotJson as error:
             raise _Bad(f"the arguments are no JSON: {error}") from error
+        if not isinstance(arguments, dict):
+            raise _Bad("the arguments are no JSON object")
     if isinstance(arguments, Mapping):
         arguments = dict(arguments)
     name = sent.get("id")
@@ -342,6 +442,8 @@ def _named(name: Any) -> str:
 
 
 def _arguments(value: Any) -> dict[str, Any]:
+    if value is None or value == "":
+        return {}  # how some models and servers write a call without arguments
     if not isinstance(value, dict):
         raise _Bad("the arguments are no JSON object")
     return value
@@ -357,7 +459,7 @@ def _name_in_tag(text: str, at: int) -> tuple[str, int]:
 
 def _beyond(text: str, begin: int, mark_end: int, word: str) -> int:
     """Where to go on behind something malformed: past what closes it, or before what begins next."""
-    if word == _PYTHON:
+    if word in (_PYTHON, _MISTRAL):
         return len(text)
     if word.startswith("{"):
         try:

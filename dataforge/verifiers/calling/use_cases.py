@@ -15,7 +15,7 @@ from typing import Any
 from dataforge.verifiers.calling import writing
 from dataforge.verifiers.calling.changes import changed
 from dataforge.verifiers.calling.episode import Episode
-from dataforge.verifiers.calling.forms import FORMS, Form
+from dataforge.verifiers.calling.forms import BARE, FORMS, Form
 from dataforge.verifiers.calling.use_tasks import Planned, Problem, draw
 from dataforge.verifiers.protocol import Case, Response
 from schemas.chat import Message
@@ -102,7 +102,7 @@ def _turn(planned: Planned, form: Form, rng: random.Random, at: int) -> Message:
         text = writing.text_of(planned, form, rng)
     except writing.CannotCarry:
         text = writing.text_of(planned, "hermes", rng)
-    lead = rng.choice(_LEADS) if form != "llama" else ""
+    lead = rng.choice(_LEADS) if form not in BARE else ""
     return _thinking(Message(role="assistant", content=f"{lead}\n{text}" if lead else text), rng)
 
 

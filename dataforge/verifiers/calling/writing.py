@@ -7,6 +7,7 @@ chance, the plainest text is written.
 from __future__ import annotations
 
 import json
+import keyword
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -139,7 +140,28 @@ def text_of(
         between = "; " if rng is None else rng.choice(("; ", ";", " ;\n"))
         body = between.join(llama_object(name, arguments, rng) for name, arguments in calls)
         return f"<|python_tag|>{body}" if tag else body
+    if form in ("mistral", "json_list"):
+        listed = [{"name": name, "arguments": arguments} for name, arguments in calls]
+        if form == "json_list":
+            return json_text(listed, rng)
+        if rng is not None and rng.random() < 0.5:
+            return "".join(
+                f"[TOOL_CALLS]{name}[ARGS]{json_text(arguments, rng)}" for name, arguments in calls
+            )
+        return f"[TOOL_CALLS] {json_text(listed, rng)}"
+    if form == "pythonic":
+        return f"[{', '.join(_python_call(name, arguments, rng) for name, arguments in calls)}]"
     raise CannotCarry("calls that a server parses are no text")
+
+
+def _python_call(name: str, arguments: Mapping[str, Any], rng: random.Random | None) -> str:
+    keys = list(arguments)
+    if not all(key.isidentifier() and not keyword.iskeyword(key) for key in (*keys, *name.split("."))):
+        raise CannotCarry("a name is none that Python has")
+    if rng is not None:
+        rng.shuffle(keys)
+    equals = "=" if rng is None else rng.choice(("=", "=", " = "))
+    return f"{name}({', '.join(f'{key}{equals}{arguments[key]!r}' for key in keys)})"
 
 
 def _raw(value: Any, rng: random.Random | None) -> str:

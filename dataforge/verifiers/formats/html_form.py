@@ -84,6 +84,10 @@ def parse_html(text: str) -> _Builder:
     return builder
 
 
+SHOWN = 10
+"""Elements of a broken text that are put on record; the text of each is that of all within it."""
+
+
 class Html(Markup):
     """An HTML element, exactly once, in text that may hold other elements."""
 
@@ -102,7 +106,10 @@ class Html(Markup):
         if built.fault:
             return broken(
                 f"its tags are not paired: {built.fault}",
-                [Candidate(node.text.strip()[:200], None, "its tags are not paired") for node in nodes],
+                [
+                    Candidate(node.text.strip()[:200], None, "its tags are not paired")
+                    for node in nodes[-SHOWN:]
+                ],
             )
         hits: list[tuple[Span, Part]] = []
         kept: dict[str, Part] = {}

@@ -79,7 +79,14 @@ class LatexCommand(Form):
                 continue
             if command.group is None:
                 return broken(f"`\\{self.name}` has no group in braces")
-            hits.append(((command.start, command.end), _part(text, command.group, self.content == "text")))
+            whole = (command.start, command.end)
+            for formula in source.formulas if not self.shift else ():
+                if (
+                    text[slice(*formula.inside)].strip() == text[slice(*whole)]
+                    and formula.start < whole[0] < formula.end
+                ):
+                    whole = (formula.start, formula.end)  # `$\\boxed{15}$`
+            hits.append((whole, _part(text, command.group, self.content == "text")))
         reading = one_of(text, hits, f"`\\{self.name}`", "anything" if self.shift else self.around)
         if reading.fault:
             return reading
@@ -287,24 +294,32 @@ class LatexEnvironment(Form):
 
 
 class LatexLines(Form):
-    """A fixed head and tail of LaTeX source with the answer between them, each there exactly once: definitions, documents."""
+    """A fixed head and tail of LaTeX source with the answer between them, each there exactly once: definitions, documents.
+
+    Args:
+        opening: a pattern of all that the head may be; the head alone without it.
+    """
 
     def __init__(
-        self, head: str, tail: str, name: str, argument: bool = True, around: Around = "anything"
+        self,
+        head: str,
+        tail: str,
+        name: str,
+        argument: bool = True,
+        around: Around = "anything",
+        opening: str = "",
     ) -> None:
         self.head, self.tail, self.name, self.argument, self.around = head, tail, name, argument, around
+        self._opening = re.compile(opening or re.escape(head))
 
     def write(self, values: Values, rng: random.Random | None = None) -> str:
         return f"{self.head}{escape(values['answer'])}{self.tail}"
 
     def read(self, text: str) -> Reading:
         source = tokenize(text)
-        starts = [
-            c.start for c in source.commands if c.name == self.name and text.startswith(self.head, c.start)
-        ]
+        opened = [self._opening.match(text, c.start) for c in source.commands if c.name == self.name]
         hits: list[tuple[Span, Part]] = []
-        for start in starts:
-            inside = start + len(self.head)
+        for start, inside in [match.span() for match in opened if match is not None]:
             close = _close(text, inside) if self.argument else text.find(self.tail, inside)
             if close < 0:
                 return broken(source.fault or f"`{self.tail.strip()}` is missing")

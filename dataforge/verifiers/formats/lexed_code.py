@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,6 +33,7 @@ class Language:
         block: how a comment over lines begins and ends.
         lines: whether a string may run over lines.
         special: what else must have a backslash in a string, such as `$` where strings interpolate.
+        folds: whether words are the same in any case.
     """
 
     title: str
@@ -41,6 +42,7 @@ class Language:
     block: tuple[str, str] | None = None
     lines: bool = False
     special: str = ""
+    folds: bool = False
 
 
 _C_ESCAPES = {"\n": "\\n", "\t": "\\t", "\\": "\\\\", "\r": "\\r"}
@@ -152,16 +154,25 @@ class Statement(Form):
     Args:
         language: how it is lexed.
         pattern: source with `ANSWER_HERE`.
-        optional: a sign at its end that may be left out.
+        optional: what may be left out at its end, or added there.
+        also: other patterns of the same statement.
     """
 
-    def __init__(self, language: Language, pattern: str, optional: str = "") -> None:
-        self.language, self.pattern, self.optional = language, pattern, optional
+    def __init__(
+        self, language: Language, pattern: str, optional: str = "", also: tuple[str, ...] = ()
+    ) -> None:
+        self.language, self.pattern = language, pattern
         self._lexer = Lexer(language)
         self._quote = next(iter(language.quotes))
+        bare = pattern.removesuffix(optional)
+        self._wanted = tuple(
+            self._tokens(each) for each in dict.fromkeys((pattern, bare, bare + optional, *also))
+        )
+
+    def _tokens(self, pattern: str) -> tuple[tuple[str, str], ...]:
         tokens = self._lexer.lex(pattern)
         assert not isinstance(tokens, str)
-        self._wanted = tuple((t.kind, t.text) for t in tokens)
+        return tuple((t.kind, t.text) for t in tokens)
 
     def _literal(self, text: str) -> str:
         how = self.language.quotes[self._quote]
@@ -176,26 +187,32 @@ class Statement(Form):
         tokens = self._lexer.lex(text)
         if isinstance(tokens, str):
             return broken(f"it is not {self.language.title}: {tokens}")
-        wanted = self._wanted
-        if self.optional and len(tokens) == len(wanted) - 1:
-            wanted = wanted[:-1]
         strings = [
             Candidate(t.text, t.span, "the code is not of the form") for t in tokens if t.kind == "string"
         ]
-        if len(tokens) != len(wanted):
-            return broken("there is more or less code than the form has", strings)
-        part: Part | None = None
+        fault = "there is more or less code than the form has"
+        for wanted in self._wanted:
+            if len(tokens) == len(wanted):
+                part = self._part(tokens, wanted)
+                if isinstance(part, Part):
+                    if not part.text:
+                        return broken("the string is empty")
+                    return Reading({"answer": part}, "", (Candidate(part.text, part.span),))
+                fault = part
+        return broken(fault, strings)
+
+    def _part(self, tokens: Sequence[Lexeme], wanted: Sequence[tuple[str, str]]) -> Part | str:
+        """The answer, or where the tokens are not those that are wanted."""
+        part: Part | str = ""
         for token, (kind, said) in zip(tokens, wanted, strict=True):
+            same = token.text.casefold() == said.casefold() if self.language.folds else token.text == said
             if said == HOLE:
                 if token.kind != "string" and not re.fullmatch(r"\d+", token.text):
-                    return broken("there is no string where the answer should be", strings)
+                    return "there is no string where the answer should be"
                 part = Part(token.text.strip(), token.span)
-            elif (token.kind, token.text) != (kind, said):
-                return broken(f"there is `{token.text[:30]}` where `{said}` should be", strings)
-        assert part is not None
-        if not part.text:
-            return broken("the string is empty")
-        return Reading({"answer": part}, "", (Candidate(part.text, part.span),))
+            elif token.kind != kind or not same:
+                return f"there is `{token.text[:30]}` where `{said}` should be"
+        return part
 
     def refuses(self, values: Values) -> str:
         text = values["answer"]

@@ -8,6 +8,7 @@ as it stands is a second reading, so `**a*b**` and `**a\\*b**` are both the answ
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -74,6 +75,10 @@ def _find(text: str, span: Span, source: str) -> Span:
 _LIMITS = Limits(lines=False)
 
 
+MANY = 50
+"""Of so many pieces in one block it is plain that there is not exactly one: the others are not looked for."""
+
+
 class Inline(Form):
     """One piece of inline markup, wherever it stands.
 
@@ -110,7 +115,8 @@ class Inline(Form):
             if block.type != "inline" or not block.map:
                 continue
             where = lines.span(block.map)
-            for inner in self._pieces([t for t in block.children or [] if t.type != "text" or t.content]):
+            pieces = self._pieces([t for t in block.children or [] if t.type != "text" or t.content])
+            for inner in itertools.islice(pieces, MANY):
                 source, content = self._source(inner, block.content)
                 wrong = wrong or (self.kind in ("strong", "em") and not source.startswith("*"))
                 span = _find(text, where, source)
@@ -301,7 +307,7 @@ class Block(Form):
                 fault = fault or f"the {self.what} does not hold exactly what it should hold"
             elif [t.content for t in said[:-1]] != list(self.before):
                 fault = fault or f"the {self.what} does not say {' and '.join(self.before)} where it should"
-            elif self.lead and not said[-1].content.startswith(self.lead):
+            elif said[-1].content[: len(self.lead)].casefold() != self.lead.casefold():
                 fault = fault or f"the {self.what} does not begin with `{self.lead.strip()}`"
             hits.append((span, part))
         reading = one_of(text, hits, self.what, self.around)
@@ -320,7 +326,8 @@ class Block(Form):
         if not said:
             return Part("")
         last = said[-1]
-        source = last.content.removeprefix(self.lead).strip()
+        led = last.content[: len(self.lead)].casefold() == self.lead.casefold()
+        source = last.content[len(self.lead) if led else 0 :].strip()
         content = plain(last.children or ())
         # What the lead looks like once its own markup is gone.
         shown = plain(_parser().parseInline(self.lead)[0].children or ()) if self.lead else ""

@@ -32,10 +32,15 @@ Place = Literal["anywhere", "line", "alone"]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A piece of the form that stands as it is."""
+    """A piece of the form that stands as it is.
+
+    Attributes:
+        behind: a pattern of what must follow for it to count: `Option` in prose is no mark.
+    """
 
     text: str
     place: Place = "anywhere"
+    behind: str = ""
 
     @property
     def pattern(self) -> str:
@@ -45,7 +50,9 @@ class Mark:
             body = rf"^[ \t]*{body}"
         if self.place == "alone":
             return rf"{body}[ \t]*$"
-        return rf"{body}(?!\w)" if self.place == "line" and self.text[-1].isalnum() else body
+        if self.place == "line" and self.text[-1].isalnum():
+            body = rf"{body}(?!\w)"
+        return rf"{body}(?={self.behind})" if self.behind else body
 
 
 @dataclass(frozen=True, slots=True)

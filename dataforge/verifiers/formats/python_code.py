@@ -134,7 +134,10 @@ def _differs(pattern: object, tree: object, found: list[ast.expr]) -> str:
         return "the code is not of the form"
     if isinstance(pattern, ast.AST):
         for name in pattern._fields:
-            if name in ("ctx", "type_comment", "kind"):
+            # A function may say what it returns: the form says nothing of it.
+            if name in ("ctx", "type_comment", "kind") or (
+                name == "returns" and getattr(pattern, name, None) is None
+            ):
                 continue
             if fault := _differs(getattr(pattern, name, None), getattr(tree, name, None), found):
                 return fault

@@ -299,6 +299,10 @@ class Doctest(Form):
         yield "another expression", text.replace(self.source, "other", 1)
 
 
+_HUNK = re.compile(r"\A@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@[^\n]*\n")
+"""The line that says which lines a piece of a unified diff is of; a new file has one piece and may leave it out."""
+
+
 class Prefixed(Form):
     """Every line of the whole answer begins with the same mark: added lines of a diff, quoted mail.
 
@@ -320,6 +324,7 @@ class Prefixed(Form):
             if not body.startswith(f"{self.head}\n"):
                 return broken(f"it does not begin with `{self.head.splitlines()[0]}`")
             body = body.removeprefix(self.head).strip("\n")
+            body = _HUNK.sub("", body, count=1)
         if not body:
             return broken("there is nothing")
         rows = body.split("\n")

@@ -59,7 +59,9 @@ class Sections(Form):
         wanted = list(self.titles.values())
         tag = f"h{self.level}"
         said = [title for title, _, kind in heads if kind == tag]
-        if said != wanted:
+        # What may stand before the form may have headings of its own.
+        ahead = len(said) - len(wanted) if self.around != "nothing" else 0
+        if ahead < 0 or said[ahead:] != wanted or set(said[:ahead]) & set(wanted):
             fault = f"the headings of level {self.level} are not exactly {', '.join(wanted)}"
             return broken(
                 fault,
@@ -68,7 +70,7 @@ class Sections(Form):
                     for _, (s, e), _ in heads
                 ],
             )
-        spans = [span for _, span, kind in heads if kind == tag]
+        spans = [span for _, span, kind in heads if kind == tag][ahead:]
         parts: dict[str, Part] = {}
         for index, part in enumerate(self.parts):
             end = spans[index + 1][0] if index + 1 < len(spans) else len(text)

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from dataforge.verifiers import toml
 from dataforge.verifiers.formats.form import CONTROL, Values
 from dataforge.verifiers.formats.shape import (
     Bare,
@@ -116,7 +117,7 @@ def loads_toml(text: str) -> Any:
         NotWellFormed: with what is wrong.
     """
     try:
-        return _toml_value(tomllib.loads(text, parse_float=Bare))
+        return _toml_value(toml.loads(text, parse_float=Bare))
     except tomllib.TOMLDecodeError as error:
         raise NotWellFormed(str(error)) from None
     except (RecursionError, ValueError):

@@ -72,7 +72,7 @@ def echo(text: str, prompt: str) -> bool:
         return False
     if said == asked or (len(said) >= 30 and 10 * len(said) >= 6 * len(asked) and said in asked):
         return True
-    return len(asked) >= 15 and asked in said and _beside(text, prompt) < FEWEST_WORDS
+    return len(asked) >= 10 and asked in said and _beside(text, prompt) < FEWEST_WORDS
 
 
 def _beside(text: str, prompt: str) -> int:

@@ -5,7 +5,8 @@
 - A point does not end it in a number (`3.14`), after a title or abbreviation (`Dr.`, `e.g.`, `P.S.`), after an initial
   (`J. Smith`, `John F. Kennedy`, but not `plan B. Then`), nor behind the number of a list item. `etc.`, `a.m.` and the like end one where a word follows that
   begins sentences (`The`, `It`, …) and at the end of a paragraph.
-- An ellipsis before a small letter does not end it, unless the whole text has no capital letter.
+- An ellipsis before a small letter does not end it, nor does `!` or `?` within quotes or brackets, unless the whole text has
+  no capital letter: `“Stop!” he cried.` is one sentence.
 - The end of a paragraph ends it, and so does the end of a heading or list item; another line break does not.
 - What has no letter or digit is no sentence.
 """
@@ -77,6 +78,8 @@ def _ends(text: str, match: re.Match[str], limit: int, lower_only: bool) -> bool
     following = _NEXT.match(text, match.end(), limit)
     if mark[:2] == ".." or mark[0] == "…":
         return following is None or lower_only or not following[1][0].islower()
+    if mark[0] in "!?" and not lower_only and mark[-1] in "\"'”’»)" and following is not None:
+        return not following[1][0].islower()  # “Stop!” he cried.
     if mark[0] != "." or mark[:2] in (".!", ".?"):
         return True
     token = _TOKEN.search(text, max(0, match.start() - 24), match.start())
@@ -93,6 +96,8 @@ def _ends(text: str, match: re.Match[str], limit: int, lower_only: bool) -> bool
         if word in _ALWAYS:
             return False
         return following[1][0].isupper() and following[1].casefold() in _STARTERS
+    if "." in before and following is not None and following[1][0].islower() and not lower_only:
+        return False  # a Ph.D. in physics
     if word in _ALWAYS:
         return following is None or (word == "no" and _answers_no(text, match.start(), following))
     if len(before) == 1 and before.isupper() and before != "I" and text != text.upper():

@@ -150,6 +150,10 @@ class EveryNthWord(Constraint[NthLanguage]):
         for word in chosen:
             if script.search(word.text) is None or word.text.casefold() in english:
                 return Finding(False, f"an n-th word is not {name}", ((word.start, word.end),))
+        if sum(_VOWEL.search(word.text) is None for word in chosen) > len(chosen) / 2 and "latin" in written(
+            params.language
+        ):
+            return Finding(False, f"its n-th words are no words of {name}")
         if written(params.language) == ("latin",) and len(chosen) >= 8:
             ranked = confidences(" ".join(word.text for word in chosen), params.language)
             if ranked and ranked[0][0] != params.language and ranked[0][1] >= 0.9:
@@ -189,4 +193,5 @@ class EveryNthWord(Constraint[NthLanguage]):
         return content, note
 
 
+_VOWEL = re.compile(r"[aeiouyà-æè-ïò-öø-ýāăąēĕėęěĩīĭįıōŏőœũūŭůűų]|[\u1ea0-\u1ef9]", re.IGNORECASE)
 _ENGLISH = ("yesterday", "kitchen", "thunder", "whisper", "because", "friend", "lunch")

@@ -1,7 +1,7 @@
 """A reply as a text of words, sentences, paragraphs and lines, each found once and only when asked for.
 
 How words and sentences are counted is said in `words.py` and `sentences.py`. A **paragraph** is what stands between
-blank lines, without the lines that are nothing but a divider such as `***`. A **line** is what a line break ends, where
+blank lines, without the lines that are nothing but a divider (`***`, `---` or `___`). A **line** is what a line break ends, where
 it is not blank.
 """
 
@@ -16,7 +16,7 @@ from dataforge.verifiers.instructing.words import Word, words_in
 from dataforge.verifiers.protocol import Span
 
 _GAP = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
-_DIVIDER = re.compile(r"^[^\S\n]*(?:\*[^\S\n]*){3,}$", re.MULTILINE)
+_DIVIDER = re.compile(r"^[^\S\n]*([*_-])[^\S\n]*(?:\1[^\S\n]*){2,}$", re.MULTILINE)
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 
 

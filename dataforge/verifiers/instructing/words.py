@@ -7,7 +7,8 @@
 - Chinese characters, kana and bopomofo count one word each: `你好吗` is three. Korean is counted by its spaces.
 - Thai, Lao, Khmer and Burmese put no spaces between words; a run between spaces counts one word there, which is less
   than a reader would count, so no task of ours counts words in them.
-- What is no letter and no digit counts nothing: emoji, `***`, bullets, emphasis marks around a word.
+- What is no letter and no digit counts nothing: emoji, `***`, bullets, emphasis marks around a word. Nor does the numeral of
+  a list item: `1.`, `2)` or `(3)` at the head of a line, with something behind it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ _ASCII = re.compile(
 )
 
 
+_NUMERAL = re.compile(
+    r"^[^\S\n]{0,12}(?:[-*+>•][^\S\n]{1,4}){0,3}\(?(\d{1,3})[.)](?=[^\S\n]+\S)", re.MULTILINE
+)
+
+
 @functools.cache
 def marks() -> str:
     """Every combining mark, as the inside of a class of a regular expression: `\\w` leaves them out."""
@@ -68,7 +74,9 @@ def _general() -> re.Pattern[str]:
 def words_in(text: str) -> list[Word]:
     """The words of a text, in order."""
     pattern = _ASCII if text.isascii() else _general()
-    return [Word(match[0], match.start(), match.end()) for match in pattern.finditer(text)]
+    found = [Word(match[0], match.start(), match.end()) for match in pattern.finditer(text)]
+    numerals = {match.start(1) for match in _NUMERAL.finditer(text)}
+    return [word for word in found if word.start not in numerals] if numerals else found
 
 
 @functools.lru_cache(maxsize=4096)

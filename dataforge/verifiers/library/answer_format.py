@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import Field
 
 from dataforge.errors import InputError
-from dataforge.verifiers.formats import Format, Part, Reading, find_format
+from dataforge.verifiers.formats import Format, Part, Reading, find_format, formats
 from dataforge.verifiers.formats.form import shifted
 from dataforge.verifiers.formats.shape import NUMBER
 from dataforge.verifiers.protocol import (
@@ -89,7 +89,7 @@ class AnswerFormat(Verifier[AnswerFormatFacts]):
         part = reading.parts[format.main]
         if facts.answer is None:
             return passed(part.text, part.span, candidates=reading.candidates, parts={"format": 1.0})
-        if not same(part, facts.answer, "number" in format.suits):
+        if not same(part, facts.answer, "number" in format.suits, format.group.startswith("LaTeX")):
             return failed(
                 "the form is right, but the answer in it is wrong",
                 part.text,
@@ -100,6 +100,9 @@ class AnswerFormat(Verifier[AnswerFormatFacts]):
         return passed(
             part.text, part.span, candidates=reading.candidates, parts={"format": 1.0, "answer": 1.0}
         )
+
+    def kinds(self) -> dict[str, str]:
+        return {format.name: format.instruction for format in formats()}
 
     def tasks(self, seed: int, n: int) -> Iterator[Task]:
         from dataforge.verifiers.formats.questions import make_tasks
@@ -148,16 +151,33 @@ def _unfilled(format: Format, reading: Reading, known: bool) -> str:
                 return f"the {name} is the placeholder of the example"
             if _DOTS.fullmatch(part.text.strip()):
                 return f"the {name} is only dots"
+            if _letters(part.text) in _STANDS_FOR:
+                return f"the {name} only stands for one"
     return ""
 
 
-_DOTS = re.compile(r"\[?(?:\.{3,}|…+)\]?")
+_DOTS = re.compile(r"\W*(?:\.{3,}|…+|_{2,})\W*")
+_STANDS_FOR = frozenset(
+    [
+        "answer",
+        "youranswer",
+        "youranswerhere",
+        "theanswer",
+        "finalanswer",
+        "yourfinalanswer",
+        "insertanswerhere",
+        "todo",
+        "tbd",
+    ]
+)
+"""What is written where an answer is still to come."""
 
 
 def _letters(text: str) -> str:
     return "".join(char for char in text.lower() if char.isalnum())
 
 
+_ALIGNED = re.compile(r"\A(?:&\s*)+|\s*(?:\\[,;:! ]?|\\q?quad)\s*\Z")
 _SHIFTS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 """What a model may put around LaTeX where it stands in prose: it is not part of the answer."""
 
@@ -167,14 +187,14 @@ _TYPESET = re.compile(
 """One command around the whole that says how it looks and not what it is."""
 
 
-def same(part: Part, answer: str, numeric: bool = False) -> bool:
+def same(part: Part, answer: str, numeric: bool = False, latex: bool = False) -> bool:
     """Whether what was read is the answer: the same characters.
 
-    White space at the ends, the marks of a formula around the whole, one LaTeX command that only sets its type and
-    Unicode composition make no difference.
+    White space at the ends, the marks of a formula around the whole, one LaTeX command that only sets its type, in LaTeX
+    an alignment mark before it and a space behind it, and Unicode composition make no difference.
     """
     wanted = _canonical(answer)
-    for text in (part.text, *part.also):
+    for text in (part.text, *part.also, *([_ALIGNED.sub("", part.text)] if latex else [])):
         read = _canonical(text)
         typeset = _TYPESET.fullmatch(read)
         if read == wanted or (typeset is not None and _canonical(typeset[1]) == wanted):

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from dataforge.verifiers.matching.blocks import Block, blocks, inline, language
-from dataforge.verifiers.matching.snippets import PARSERS, Unparsable, expected, normal_form
+from dataforge.verifiers.matching.snippets import PARSERS, Unparsable, expected, normal_form, says_nothing
 from dataforge.verifiers.matching.spans import shifted
 from dataforge.verifiers.protocol import (
     Candidate,
@@ -43,7 +43,7 @@ class CodeAnswerFacts(Facts):
     )
     compare: Literal["tree", "text", "parses"] = Field(
         default="tree",
-        description="`tree`: by syntax tree or value (python, json, toml); `text`: by its lines; `parses`: any code that parses",
+        description="`tree`: by syntax tree or value (python, json, toml); `text`: by its lines; `parses`: any code that parses, and is more than a comment or `...`",
     )
     which: Literal["last", "first", "only"] = Field(
         default="last",
@@ -99,6 +99,8 @@ class CodeAnswer(Verifier[CodeAnswerFacts]):
             form = normal_form(code, facts.language, facts.compare, docstrings=facts.docstrings)
         except Unparsable as failure:
             return failed(str(failure), code, span, candidates=candidates)
+        if facts.compare == "parses" and says_nothing(code, facts.language):
+            return failed("there is no code in the block", code, span, candidates=candidates)
         if facts.compare == "parses" or any(
             form == expected(snippet, facts.language, facts.compare, facts.docstrings)
             for snippet in facts.expected

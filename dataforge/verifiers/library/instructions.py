@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dataforge.verifiers.instructing import auditing
 from dataforge.verifiers.instructing.constraint import Constraint, Finding, Params
-from dataforge.verifiers.instructing.registry import BadConstraint, read
+from dataforge.verifiers.instructing.registry import BadConstraint, constraints, read
 from dataforge.verifiers.instructing.replies import echo, loose_readings, refusal
 from dataforge.verifiers.instructing.rlvr import from_ground_truth
 from dataforge.verifiers.instructing.text import Text
@@ -115,6 +115,12 @@ class Instructions(Verifier[InstructionFacts]):
             candidates=[Candidate(text.content, span, reason), *evidence],
             parts=parts,
         )
+
+    def kinds(self) -> dict[str, str]:
+        return {
+            each.id: each.summary + (f" ({', '.join(each.arguments)})" if each.arguments else "")
+            for each in constraints()
+        }
 
     def tasks(self, seed: int, n: int) -> Iterator[Task]:
         ids = list(auditing.IDS)

@@ -16,11 +16,11 @@ from typing import Literal
 from pydantic import Field
 
 from dataforge.verifiers.mathematics import equality, extraction
-from dataforge.verifiers.mathematics.equality import Match, Rules, Truth, Unreadable
+from dataforge.verifiers.mathematics.equality import Truth
 from dataforge.verifiers.mathematics.extraction import Place
 from dataforge.verifiers.mathematics.notation import plain
 from dataforge.verifiers.mathematics.reading import Kind, several
-from dataforge.verifiers.mathematics.symbolic import Undecided
+from dataforge.verifiers.mathematics.values import Form, Match, Rules, Unreadable
 from dataforge.verifiers.protocol import (
     Candidate,
     Case,
@@ -57,7 +57,7 @@ class Maths(Facts):
     )
     unit_required: bool = Field(default=False, description="whether a number without its unit is wrong")
     decimal: Literal[".", ","] = Field(default=".", description="the separator of decimals")
-    form: equality.Form = Field(
+    form: Form = Field(
         default="",
         description="the form that the answer must have: `lowest` terms, `expanded`, `factored`; `any` also takes sums and "
         "products that are not worked out to a number",
@@ -101,8 +101,6 @@ class MathsVerifier(Verifier[Maths]):
             if places and any(place.how == "box" for place in places):
                 return unparsed(f"the box holds no answer: {places[-1].fault}", candidates=_record(places))
             return _implied(truth, places, extraction.implied(said.answer, said.offset))
-        except Undecided as fault:
-            return error("verifier", str(fault))
         except (MemoryError, RecursionError):
             return error("timeout", "the formula is too large to be compared")
 
@@ -127,7 +125,7 @@ def _truth(
     unit: str | None,
     unit_required: bool,
     decimal: str,
-    form: equality.Form,
+    form: Form,
 ) -> Truth:
     allowed: Fraction | None = None
     if tolerance is not None:

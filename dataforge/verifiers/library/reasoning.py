@@ -8,11 +8,13 @@ process, since scorers use computer algebra and may hang.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import Field
 
+from dataforge.verifiers.braces import closing_brace
 from dataforge.verifiers.procedural import answers
 from dataforge.verifiers.procedural.answers import Form
 from dataforge.verifiers.procedural.grading import Item
@@ -81,12 +83,19 @@ class ReasoningVerifier(Verifier[Reasoning]):
         found = answers.find(said.answer, said.offset, facts.form)
         if found.fault:
             return unparsed(found.fault, candidates=found.candidates)
-        wrong = manner.grader(item, found.text)
-        if wrong and (bare := _undressed(found.text)) != found.text and not manner.grader(item, bare):
-            wrong = ""
-        if wrong:
-            return failed(wrong, found.text, found.span, candidates=found.candidates)
-        return passed(found.text, found.span, candidates=found.candidates)
+        fault = ""
+        for reading in _readings(found.text):
+            wrong = manner.grader(item, reading)
+            if not wrong:
+                return passed(found.text, found.span, candidates=found.candidates)
+            fault = fault or wrong
+        return failed(fault, found.text, found.span, candidates=found.candidates)
+
+    def kinds(self) -> dict[str, str]:
+        return {
+            name: f"of {manner.levels or 1} level{'s' * ((manner.levels or 1) > 1)}"
+            for name, manner in sorted(KEPT.items())
+        }
 
     def tasks(self, seed: int, n: int) -> Iterator[Task]:
         """Tasks of all kinds, each as often as the others."""
@@ -94,11 +103,13 @@ class ReasoningVerifier(Verifier[Reasoning]):
 
         return making.tasks_of(making.names(), seed, n)
 
-    def tasks_of(self, names: Sequence[str], seed: int, n: int) -> Iterator[Task]:
-        """Tasks of the named kinds only."""
+    def tasks_of(self, topics: Sequence[str], seed: int, n: int) -> Iterator[Task]:
+        """As `Verifier.tasks_of`, without making those of other kinds first; V090 where there is no such kind."""
         from dataforge.verifiers.procedural import making
 
-        return making.tasks_of(names, seed, n)
+        for name in topics:
+            making.check(name)
+        return making.tasks_of(topics, seed, n)
 
     def cases(self, rng: random.Random) -> Iterator[Case]:
         """Stored answers in their form, and mutants: changed answers, other items' answers, wrong places."""
@@ -107,13 +118,41 @@ class ReasoningVerifier(Verifier[Reasoning]):
         return cases(rng)
 
 
+_WRAPPED = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s*(?=\{)")
+_PAIRS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("**", "**"),
+    ("__", "__"),
+    ("`", "`"),
+    ('"', '"'),
+)
+
+
+def _readings(text: str) -> Iterator[str]:
+    """The text, then without one piece after another of what models put around an answer, then with a small first letter."""
+    seen = ""
+    while text != seen:
+        yield text
+        seen, text = text, _undressed(text)
+    if text[:1].isupper() and text[1:] == text[1:].lower() and " " in text:
+        yield text[:1].lower() + text[1:]
+
+
 def _undressed(text: str) -> str:
-    """Without the Markdown or LaTeX that models put around an answer: a fence in the tags, dollar signs, quotes, a full stop."""
+    """Without the Markdown or LaTeX around it: a fence in the tags, a box, dollar signs, quotes, a full stop; with plain signs."""
     text = text.strip()
     lines = text.splitlines()
     if len(lines) > 2 and lines[0].startswith("```") and lines[-1].strip() == "```":
         return "\n".join(lines[1:-1])
-    for left, right in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("**", "**"), ("`", "`"), ('"', '"')):
+    wrapped = _WRAPPED.match(text)
+    if wrapped is not None and closing_brace(text, wrapped.end()) == len(text) - 1:
+        return text[wrapped.end() + 1 : -1].strip()
+    for left, right in _PAIRS:
         if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
             return text[len(left) : -len(right)].strip()
-    return text.removesuffix(".") if "\n" not in text else text
+    if "\n" not in text and text.endswith("."):
+        return text[:-1]
+    return text.replace("\u2212", "-")

@@ -9,7 +9,8 @@ relevance: no tool helps, and the right response is a reply in words.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -87,7 +88,7 @@ class ToolCalls(Verifier[ToolCallFacts]):
         if not heard.calls:
             if facts.calls:
                 return unparsed("no tool is called", candidates=heard.rejected)
-            return _reply(heard.prose, facts.question, heard.rejected)
+            return _reply(heard.prose, facts.question, known, heard.rejected)
         return _compared(facts, heard.calls, heard.span, heard.rejected, known)
 
     def tasks(self, seed: int, n: int) -> Iterator[Task]:
@@ -129,8 +130,27 @@ def _turned_down(
     return failed(why, candidates=_ordered(candidates, rejected))
 
 
-def _reply(prose: str, question: str, rejected: tuple[Candidate, ...]) -> Verdict:
+_CLAIMS = re.compile(
+    r"\A\W*(?:done|sent|booked|completed|all set|finished)\b\W*(?:\Z|\n)"
+    r"|\bI(?:['’]ve|\s+have)\s+(?:just\s+|now\s+|successfully\s+|already\s+)*_DEED"
+    r"|\b(?:has|have)\s+(?:now\s+|just\s+)?been\s+(?:successfully\s+)?_DEED".replace(
+        "_DEED",
+        r"(?:sent|booked|scheduled|ordered|cancel?led|reserved|placed|transferred|paid|deleted|uploaded|e-?mailed|texted"
+        r"|created|updated|turned\s+(?:on|off))\b",
+    ),
+    re.IGNORECASE,
+)
+"""A reply that says that the thing was done, where no tool was called to do it."""
+
+
+def _reply(
+    prose: str, question: str, known: Mapping[str, Signature], rejected: tuple[Candidate, ...]
+) -> Verdict:
     """The verdict on a reply where no tool was to be called."""
+    if _CLAIMS.search(prose):
+        return failed("the reply claims to have done what no tool was called for", candidates=rejected)
+    if any(re.search(rf"(?<![\w.]){re.escape(name)}\s*\(", prose) for name in known):
+        return failed("a call is written out in the reply", candidates=rejected)
     if not any(char.isalnum() for char in prose):
         return unparsed("no tool is called, and nothing is said", candidates=rejected)
     if question and _plain(prose) == _plain(question):

@@ -1,6 +1,7 @@
 """The code blocks of a Markdown text, by CommonMark's rules for fences: of the same kind, at least as long, on lines of their own.
 
-A fence inside a longer fence is code; one that is never closed runs to the end, and is said to.
+A fence inside a longer fence is code; one that is never closed runs to the end, and is said to. One thing is beyond CommonMark: a
+fence that is closed nowhere else is closed at the end of a line of its code, as in ```` x = 1``` ````.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from dataforge.verifiers.protocol import Span
 _FENCE = re.compile(
     r"(?P<indent>[ \t]*(?:(?:[-*+>]|\d{1,3}[.)])[ \t]+){0,2})(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)"
 )
-_INLINE = re.compile(r"(?<!`)(`{1,2})(?!`)([^\n]+?)(?<!`)\1(?!`)")
+_QUOTED = re.compile(r"^[ \t]*(?:>[ \t]?){1,2}", re.MULTILINE)
+_VERSION = re.compile(r"(?<=[a-z+])[\d.]+\Z")
+_INLINE = re.compile(r"(?<!`)(`{1,3})(?!`)([^\n]+?)(?<!`)\1(?!`)")
 
 ALIASES = {
     "py": "python",
@@ -34,6 +37,8 @@ ALIASES = {
     "golang": "go",
     "rs": "rust",
     "rb": "ruby",
+    "ipython": "python",
+    "jsonc": "json",
     "json5": "json5",
 }
 
@@ -57,7 +62,10 @@ class Block:
 def language(name: str) -> str:
     """The usual name of a language."""
     plain = name.strip().strip("{}.").lower()
-    return ALIASES.get(plain, plain)
+    if plain in ALIASES:
+        return ALIASES[plain]
+    unversioned = _VERSION.sub("", plain)  # python3.11
+    return ALIASES.get(unversioned, unversioned)
 
 
 def blocks(text: str) -> Iterator[Block]:
@@ -79,7 +87,9 @@ def blocks(text: str) -> Iterator[Block]:
             opened = None
         at = end + 1
     if opened is not None:
-        yield _block(text, opened, len(text), closed=False)
+        fence, start = opened[0], opened[3]
+        ending = re.compile(rf"(?<!{fence[0]}){fence}[ \t\r]*$", re.MULTILINE).search(text, start)
+        yield _block(text, opened, len(text) if ending is None else ending.start(), closed=ending is not None)
 
 
 def _closes(match: re.Match[str], fence: str) -> bool:
@@ -91,7 +101,9 @@ def _block(text: str, opened: tuple[str, str, str, int], end: int, *, closed: bo
     end = max(start, end)
     code = text[start:end]
     width = len(indent)
-    if width:
+    if ">" in indent:
+        code = _QUOTED.sub("", code)
+    elif width:
         # A block inside a list is indented with it.
         code = "\n".join(line[min(width, len(line) - len(line.lstrip())) :] for line in code.split("\n"))
     return Block(language, code.removesuffix("\n"), (start, end), closed)

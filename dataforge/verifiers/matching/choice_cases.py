@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dataforge.verifiers.matching.choices import LOOK_ALIKES
+from dataforge.verifiers.matching.named import LOOK_ALIKES
 from dataforge.verifiers.matching.options import LETTERS
 from dataforge.verifiers.matching.questions import laid_out, question
 from dataforge.verifiers.protocol import Case, Response
@@ -53,6 +53,16 @@ WAYS = (
     'The answer is "{L}".',
     "The answer is {L}, not {W}.",
     "The answer is {W}. Wait, no: that overlooks a case. The answer is {L}.",
+    "__Answer__: {L}",
+    "Ans: {L}",
+    "The right one is {L}.",
+    "The correct letter is **{L}**.",
+    "The answer's {L}",
+    "正确答案是{L}。",
+    "La respuesta correcta es {L}.",
+    "At first I thought {W}, but the answer is {L}.",
+    "{T} is the correct answer.",
+    "Answer: {W}. Wait, it is {L}.",
     "Answer: {W}\n\nActually, let me reconsider. It has to be the other one.\n\nAnswer: {L}",
     "The answer is {T}.",
     "Answer: {T}",
@@ -83,6 +93,8 @@ ALONE = (
     "> {L}",
     "\\({L}\\)",
     "\\textbf{{{L}}}",
+    "{L}!",
+    "=> {L}",
 )
 """Ways that need a line of their own at the end."""
 
@@ -95,6 +107,9 @@ WHOLE = (
     "({L}), without doubt",
     "{L}. The others do not fit.",
     "I'm sure it's ({L}).",
+    "What was drawn is **{L}) {T}**.",
+    "Just one of them fits (option {L}).",
+    "{W} is wrong, so {L}.",
 )
 """Ways that are the whole reply."""
 
@@ -307,6 +322,11 @@ def _hedged(it: Drawn, rng: random.Random) -> Mutant:
             "{0}\n{1}",
             "**{0}** or **{1}**",
             "It is {0} or {1}.",
+            "Answer: {0} (or {1})",
+            "Answer: {0}. Or perhaps {1}.",
+            "Answer: {0}\n{1} is also correct.",
+            "Answer: {0}.{1}",
+            "<answer>{0}\n{1}</answer>",
         )
     )
     return f"hedged: `{way}`", Response(way.format(*pair)), False
@@ -340,8 +360,14 @@ def _not_meant(it: Drawn, rng: random.Random) -> Mutant:
 
 
 def _taken_back(it: Drawn, rng: random.Random) -> Mutant:
-    text = f"The answer is {it.right}. Wait, I made a mistake. The answer is {it.wrong}."
-    return "taken back", Response(text), False
+    way = rng.choice(
+        (
+            "The answer is {L}. Wait, I made a mistake. The answer is {W}.",
+            "Answer: {L}. Actually, wait. It is {W}.",
+            "{L}\n\nNo, {W}.",
+        )
+    )
+    return f"taken back: `{way}`", Response(it.said(way, it.right, it.wrong, rng)), False
 
 
 def _in_thinking_only(it: Drawn, rng: random.Random) -> Mutant:

@@ -123,8 +123,8 @@ def drawn(rng: random.Random) -> Drawn:
 
 
 _TAGS = {
-    "python": ("python", "py", "python3", "Python", 'python title="x.py"', ""),
-    "json": ("json", "JSON", ""),
+    "python": ("python", "py", "python3", "python3.11", "Python", 'python title="x.py"', ""),
+    "json": ("json", "JSON", "jsonc", ""),
     "bash": ("bash", "sh", "shell", ""),
     "rust": ("rust", "rs", ""),
     "html": ("html", "HTML", ""),
@@ -243,6 +243,9 @@ def _positive(rng: random.Random, it: Drawn) -> tuple[str, Response, dict[str, A
             Response("1. This:\n\n" + "\n".join(f"   {line}" for line in _said(rng, it, code).split("\n"))),
             {},
         )
+    if kind < 0.65:
+        text = f"{(fence := it.fence(rng))}{it.language}\n{code.rstrip()}{fence}"
+        return "closed at the end of its last line", Response(text), {}
     return "a block", Response(text), {}
 
 
@@ -308,7 +311,8 @@ def cases(verifier: str, rng: random.Random) -> Iterator[Case]:
                 continue
             if it.compare == "tree" and rng.random() < 0.15:
                 parses = {"language": it.language, "compare": "parses"}
-                code = same(rng, it) if right else it.code + "\n)"
+                nothing = {"python": ("...", "# to do", "pass"), "json": ("# to do",)}[it.language]
+                code = same(rng, it) if right else rng.choice((it.code + "\n)", *nothing))
                 task = Task(prompt="Write it.", facts=parses, verifier=verifier)
                 yield Case(task, Response(_said(rng, it, code)), right, "only has to parse")
                 continue

@@ -2,7 +2,8 @@ r"""The final answer of a free text: where it is stated, and how far it reaches.
 
 A statement is one of, all of the same weight: `\boxed{…}`, `<answer>…</answer>`, or a lead-in such as `Answer: …` or `so the
 final answer is …`. Where none is made, the whole answer counts if it is one line, and else its last line. Of two statements that
-differ the later counts only where the text between takes the earlier back ("wait, …"); else there is no one final answer.
+differ the later counts only where the text between takes the earlier back ("wait, …"); else there is no one final answer. Nor is
+there one where the text ends by taking the last back ("no, it is 43") or adding to it ("or perhaps 43").
 
 A lead-in does not say where its answer ends: it may be the line, the sentence, or what comes before "because". Each is an
 extent of the same statement, the longest first.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice, pairwise
 from typing import Literal
 
 from dataforge.verifiers.braces import closing_brace
@@ -22,19 +24,26 @@ from dataforge.verifiers.matching.spans import shifted
 from dataforge.verifiers.protocol import Candidate, Response, Span, Verdict, failed, unparsed
 from dataforge.verifiers.spoken import spoken
 
-ANSWER = r"(?:answer|antwort|réponse|respuesta|risposta|resposta|ответ|答案|答え|정답)"
-_QUALIFIED = r"(?:(?:final|correct|right|best|only|actual|true|most\s+likely|likely|single)\s+){0,3}"
+ANSWER = r"(?:ans(?:wer)?|antwort|réponse|respuesta|risposta|resposta|antwoord|svar|odpowiedź|cevap|ответ|答案|答え|正解|정답|الإجابة)"
+_QUALIFIED = (
+    r"(?:(?:final|correct|right|best|only|actual|true|most\s{1,9}likely|likely|single)(?:\s{1,9}|_)){0,3}"
+)
 
 
 def lead_in(keyword: str) -> str:
-    """A pattern for `the correct answer to this is`, `**Answer:**`, `"answer": `: everything up to the answer itself."""
+    """A pattern for `the correct answer to this is`, `**Answer:**`, `"answer": `: everything up to the answer itself.
+
+    White space within it is bounded, so that a flood of it is not gone through for each place where it might begin.
+    """
     return (
-        rf"(?<![\w-])(?:(?:the|my|our|an?)\s+)?{_QUALIFIED}{keyword}(?![A-Za-z0-9_])"
-        r"(?:\s+(?:letter|choice|option))?[*_`\"'”)\]]{0,9}"
-        r"(?:\s+(?:to|for|here|of|among|in|from|on)\b[^.\n:;?!=]{0,60}?)?"
-        r"(?:\s+(?:is|was|will\s+be|would\s+be|must\s+be|should\s+be|has\s+to\s+be|ist|lautet|est|es|è)\b"
-        r"(?:\s+(?:therefore|thus|hence|clearly|probably|most\s+likely|likely|simply|indeed|definitely|still|now|just))?"
-        r"(?:\s*[:：])?|\s*[:：=]|\s*(?:是|は)[:：]?|\s*(?:->|→|⇒|=>|—|–)|\s+-(?=\s))[*_]*\s*"
+        # Not the end of a longer word or name, save where words are not set apart: 正确答案.
+        r"(?<![^\W_\u3040-\u9fff])(?<!-)(?<![^\W_]_)(?:(?:the|my|our|an?)\s{1,9})?"
+        rf"{_QUALIFIED}{keyword}(?![A-Za-z0-9]|_[A-Za-z0-9])"
+        r"(?:\s{1,9}(?:letter|choice|option|correcta|correta|corretta|correcte|exacte|finale?))?[*_`\"'”)\]]{0,9}"
+        r"(?:\s{1,9}(?:to|for|here|of|among|in|from|on)\b[^.\n:;?!=]{0,60}?)?"
+        r"(?:(?:['’]s|\s{1,9}(?:is|was|will\s+be|would\s+be|must\s+(?:therefore\s+|thus\s+)?be|should\s+be|has\s+to\s+be|can\s+only\s+be|ist|lautet|est|es|è|é))\b"
+        r"(?:\s{1,9}(?:therefore|thus|hence|clearly|probably|most\s+likely|likely|simply|indeed|definitely|still|now|just))?"
+        r"(?:\s{0,9}[:：])?|\s{0,9}[:：=】]|\s{0,9}(?:是|为|は|은|는)[:：]?|\s{0,9}(?:->|→|➡|⇒|=>|—|–)|\s{1,9}-(?=\s))[*_]*+\s*+"
     )
 
 
@@ -55,14 +64,21 @@ _JSON_VALUE = re.compile(r'(?:"(?P<text>[^"\\]*)"|(?P<other>[-+.\w]+))(?=\s*[,}]
 _NOT = re.compile(r"[*_]*(?:not|never|neither)\b", re.IGNORECASE)
 _OPENED = re.compile(r"[*_]{1,3}\Z")
 _STOP = re.compile(
-    r"[.!;](?=\s+(?!(?:or|and|but|no|nor|maybe|perhaps|alternatively|possibly)\b)\S)", re.IGNORECASE
-)
-_CORRECTED = re.compile(
-    r"\W*(?:(?:actually|wait|correction|scratch\s+that|i\s+mean(?:t)?)\b|no(?=[,:]))[\W]*"
-    r"(?:(?:it|that)(?:['’]s|\s+is|\s+should\s+be)\s+|make\s+(?:it|that)\s+)?[^\s.]+(?:\s[^\s.]+){0,2}[.!\s]*\Z",
+    r"[.!;](?=\s++(?!(?:or|and|but|no(?=\s*+[,.:;!—–])|nor|maybe|perhaps|alternatively|possibly)\b)\S)",
     re.IGNORECASE,
 )
-"""What ends a text that takes its final answer back: a correction, and a few words in the answer's place."""
+_CORRECTED = re.compile(
+    r"(?:\W*</\w{1,12}>)?\W*+(?:(?:oh|ah|sorry)\b\W*+)?"
+    r"(?:(?:h+m+|oops|actually|wait|hold\s+on|correction|edit|scratch\s+that|i\s+mean(?:t)?|on\s+second\s+thought|let\s+me\s+re\w+"
+    r"|or|maybe|perhaps|possibly|alternatively)\b|no(?=\s*[,.:;!—–]))\W*+"
+    r"(?:(?:.{0,300}[.:;!?,\n]\s{0,9})?(?:it|that|this|the\s+answer)(?:['’]s|\s+is|\s+should\s+be|\s+must\s+be)\s+"
+    r"|(?:make\s+(?:it|that)\s+)?)"
+    r"(?P<to>(?!(?:correct|right|fine|true|so|not|it|that|this)\b)[^\s.]\S*(?:\s\S+){0,2}?)[.!\s]*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What ends a text that takes its final answer back: a correction, and at its end a few words in the answer's place."""
+MOST_STATEMENTS = 2000
+"""A text that states its answer more often is caught in a loop, and is not read."""
 _BECAUSE = re.compile(
     r",?\s+(?:because|since|as\s+(?:it|the|they|this|he|she|we)|for\s+the\s+reason)\b", re.IGNORECASE
 )
@@ -133,7 +149,9 @@ def final(text: str, same: Callable[[str], object], *, cut_off: bool = False) ->
         cut_off: whether the model was stopped before its end, so that what reaches to the end may be half an answer.
     """
     seen, hidden = visible(text)
-    found = sorted(statements(seen), key=lambda s: s.extents[0])
+    found = sorted(islice(statements(seen), MOST_STATEMENTS + 1), key=lambda s: s.extents[0])
+    if len(found) > MOST_STATEMENTS:
+        return Final((), (), "it states an answer again and again, without end")
     end = len(text.rstrip())
     candidates = [Candidate(text[a:b], (a, b), "struck out, or in a comment") for a, b in hidden]
     if cut_off:
@@ -146,11 +164,11 @@ def final(text: str, same: Callable[[str], object], *, cut_off: bool = False) ->
     if not meant:
         return _unmarked(text, seen, candidates, cut_off=cut_off)
     last = meant[-1]
-    value = same(bare(_text(text, last)))
+    values = {same(bare(text[a:b])) for a, b in last.extents}
     conflict = False
     corrections = Corrections(seen)
     for earlier in meant[:-1]:
-        if _agree(text, earlier, last, value, same):
+        if any(same(bare(text[a:b])) in values for a, b in earlier.extents):
             candidates.append(Candidate(_text(text, earlier), earlier.extents[0], "said again later"))
         elif corrections.between(earlier.extents[-1][1], last.extents[0][0]):
             candidates.append(Candidate(_text(text, earlier), earlier.extents[0], "taken back later"))
@@ -162,7 +180,8 @@ def final(text: str, same: Callable[[str], object], *, cut_off: bool = False) ->
     if conflict:
         candidates.append(Candidate(_text(text, last), last.extents[0], "another final answer comes before"))
         return Final((), _sorted(candidates), "it gives two different final answers", True)
-    if _CORRECTED.match(seen, last.extents[-1][1]):
+    corrected = _CORRECTED.match(seen, last.extents[-1][1])
+    if corrected is not None and same(bare(corrected["to"])) not in values:
         # `Answer: 42. Actually 43`: what it is now stands nowhere as a final answer.
         candidates.append(Candidate(_text(text, last), last.extents[0], "taken back later"))
         return Final((), _sorted(candidates), "it takes its final answer back", True)
@@ -179,14 +198,6 @@ def whole(text: str, same: Callable[[str], object], *, cut_off: bool = False) ->
     if cut_off:
         return Final((), (Candidate(inner, place, "cut off"),), "the answer is cut off")
     return Final(((inner, place),), (Candidate(inner, place),))
-
-
-def _agree(
-    text: str, earlier: Statement, last: Statement, value: object, same: Callable[[str], object]
-) -> bool:
-    """Whether two statements say the same, however far each reaches."""
-    values = {value, *(same(bare(text[a:b])) for a, b in last.extents)}
-    return any(same(bare(text[a:b])) in values for a, b in earlier.extents)
 
 
 def _unmarked(text: str, seen: str, candidates: list[Candidate], *, cut_off: bool) -> Final:
@@ -220,34 +231,35 @@ def statements(text: str) -> Iterator[Statement]:
         yield Statement(((inner_start, inner_end),), start, empty or doubt(text, start, inner_end))
     for match in _TAG.finditer(text) if "</" in text else ():
         yield Statement((match.span(2),), match.start(), "" if match[2].strip() else "empty")
-    for match in _LEAD_IN.finditer(text):
-        line_end = text.find("\n", match.end())
-        line_end = min(len(text) if line_end < 0 else line_end, match.end() + MOST_CHARACTERS)
-        start = match.end()
-        end = start + len(text[start:line_end].rstrip())
-        opened = _OPENED.search(text, max(0, match.start() - 4), match.start())
+    for led, following in pairwise(chain(_LEAD_IN.finditer(text), (None,))):
+        assert led is not None
+        start = led.end()
+        # An answer ends with its line, and before the next is led in.
+        most = min(start + MOST_CHARACTERS, len(text) if following is None else following.start())
+        line_end = text.find("\n", start, most)
+        end = start + len(text[start : most if line_end < 0 else line_end].rstrip())
+        opened = _OPENED.search(text, max(0, led.start() - 4), led.start())
         if opened is not None and text.endswith(opened[0], start, end):
             end = start + len(text[start : end - len(opened[0])].rstrip())  # `**Answer: 42**`
         if start >= end:
-            yield Statement(((match.start(), match.end()),), match.start(), "empty")
+            yield Statement(((led.start(), led.end()),), led.start(), "empty")
             continue
         if _MARKED.match(text, start):
             continue
-        value = _JSON_VALUE.match(text, start) if text[match.start() - 1 : match.start()] == '"' else None
+        value = _JSON_VALUE.match(text, start) if text[led.start() - 1 : led.start()] == '"' else None
         if value is not None:
-            yield Statement((value.span("text" if value["text"] is not None else "other"),), match.start())
+            yield Statement((value.span("text" if value["text"] is not None else "other"),), led.start())
             continue
         extents = list(dict.fromkeys(_extents(text, start, end)))
         denied = "denied" if _NOT.match(text, start) else ""
-        yield Statement(tuple(extents), match.start(), denied or doubt(text, match.start(), extents[-1][1]))
+        yield Statement(tuple(extents), led.start(), denied or doubt(text, led.start(), extents[-1][1]))
 
 
 def _extents(text: str, start: int, end: int) -> Iterator[Span]:
-    yield start, end
-    for pattern in (_STOP, _BECAUSE):
-        if (match := pattern.search(text, start, end)) and match.start() > start:
-            yield start, match.start()
-            end = match.start()
+    ends = (match.start() for pattern in (_STOP, _BECAUSE) if (match := pattern.search(text, start, end)))
+    for stop in (end, *sorted(ends, reverse=True)):
+        if stop > start:
+            yield start, stop
 
 
 def boxed(text: str) -> Iterator[tuple[int, int, int]]:

@@ -13,8 +13,12 @@ from collections.abc import Iterator
 
 _WORD_SIGNS = frozenset("%‰&@#§")
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
+_MOST_MARKED = 10_000
+"""From a longer text no marks are taken off."""
 _PAIRS = ("**", "__", "*", "_", "``", "`", '"', "'", "$$", "$")
 _BRACKETS = {"“": "”", "‘": "’", "«": "»", "„": "“", "「": "」", r"\(": r"\)", r"\[": r"\]"}
+_EXCLAIMED = re.compile(r"[^\W\d_]{2}[!！]\Z")
+"""Behind a word; behind a number or a letter it may be a factorial."""
 _LATEX = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|emph|boxed|fbox)\s*\{([^{}]*)\}\Z")
 
 
@@ -60,7 +64,7 @@ def without_punctuation(text: str) -> str:
 
 
 def bare(text: str) -> str:
-    """The text without emphasis, quotes, dollar signs or LaTeX around it, and without a full stop at its end."""
+    """The text without emphasis, quotes, dollar signs or LaTeX around it, and without the mark that ends its sentence."""
     *_, last = layers(text)
     return last
 
@@ -70,14 +74,16 @@ def layers(text: str) -> Iterator[str]:
     text = text.strip()
     while True:
         yield text
-        inner = _within(text).strip()
+        inner = _within(text).strip() if len(text) <= _MOST_MARKED else text
         if inner == text or not inner:
             return
         text = inner
 
 
 def _within(text: str) -> str:
-    if text.endswith((".", "。")) and not text.endswith(".."):
+    if (text.endswith((".", "。")) and not text.endswith("..")) or _EXCLAIMED.search(
+        text, max(0, len(text) - 3)
+    ):
         return text[:-1]
     for mark in _PAIRS:
         if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):

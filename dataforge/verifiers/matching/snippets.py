@@ -11,10 +11,11 @@ import ast
 import functools
 import json
 import textwrap
-import tomllib
 import warnings
 from collections.abc import Callable
 from typing import Any
+
+from dataforge.verifiers import toml
 
 MOST_CHARACTERS = 100_000
 """Longer code is not parsed."""
@@ -96,7 +97,7 @@ def as_toml(code: str) -> str:
         Unparsable: it is no TOML.
     """
     try:
-        return _typed(tomllib.loads(code))
+        return _typed(toml.loads(code))
     except (ValueError, RecursionError) as error:
         raise Unparsable(f"it is no TOML: {str(error).lower() or type(error).__name__}") from None
 
@@ -137,3 +138,14 @@ def normal_form(code: str, language: str, compare: str, *, docstrings: bool) -> 
     if language == "python":
         return as_python(code, docstrings=docstrings)
     return PARSERS[language](code)
+
+
+def says_nothing(code: str, language: str) -> bool:
+    """Whether code that parses holds none: comments, `...`, `pass` or a bare constant alone, or an empty TOML document."""
+    if language == "python":
+        return all(
+            isinstance(node, ast.Pass)
+            or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+            for node in ast.parse(as_text(code)).body
+        )
+    return language == "toml" and not toml.loads(code)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dataforge.verifiers.matching.choices import LOOK_ALIKES
+from dataforge.verifiers.matching.named import LOOK_ALIKES
 from dataforge.verifiers.matching.questions import WORDS, question
 from dataforge.verifiers.protocol import Case, Response
 from schemas.task import Task
@@ -36,6 +36,8 @@ MARKED = (
     "Some say the answer is {W}\n\nThe answer is {A}",
     "~~Answer: {W}~~\n\nAnswer: {A}",
     "If the answer is {W} then nothing fits.\n\nAnswer: {A}",
+    "Answer: {A}. No doubt about it.",
+    "At first I thought {W}, but the answer is {A}",
 )
 """Ways of marking a final answer {A}; {W} is another one that is not meant."""
 
@@ -112,7 +114,7 @@ def _say(rng: random.Random, answer: str, wrong: str) -> tuple[str, str]:
     """A way of saying, and the reply."""
     way = rng.choice(MARKED) if rng.random() < 0.7 else rng.choice(ALONE)
     # What ends a sentence inside an answer ends it for a reader too, unless a box or a line says how far it goes.
-    if (". " in answer or ". " in wrong) and "{W}" in way:
+    if (". " in answer or ". " in wrong) and ("{W}" in way or ". " in way):
         way = MARKED[0]
     if ("“" in way or "”" in way) and '"' in answer:
         way = MARKED[0]
@@ -208,7 +210,7 @@ def _look_alike(rng: random.Random, it: Drawn) -> Mutant:
 def _edited(rng: random.Random, it: Drawn) -> Mutant:
     at = rng.randrange(len(it.answer))
     char = rng.choice("§qQ7")
-    while char == it.answer[at]:
+    while char.lower() == it.answer[at].lower():
         char = rng.choice("§qQ7")
     text = it.answer[:at] + char + it.answer[at + 1 :]
     return "one character is another", f"\\boxed{{{text}}}"
@@ -389,7 +391,7 @@ def _by_number(verifier: str, rng: random.Random, right: bool) -> Case:
     facts: dict[str, Any] = {"answers": [str(value)], "metric": "number", "absolute": absolute}
     it = Drawn("How much is it?", str(value), "99999")
     if not right and rng.random() < 0.4:
-        note, response = rng.choice((_unmeant, _nothing, _cut, _two_numbers))(rng, it)
+        note, response = rng.choice((_unmeant, _nothing, _cut, _two_numbers, _scaled))(rng, it)
         return Case(_task(it, facts, verifier), _response(response), False, note)
     if said.startswith("-") and rng.random() < 0.5:
         said = "−" + said[1:]
@@ -404,3 +406,10 @@ def _by_number(verifier: str, rng: random.Random, right: bool) -> Case:
 def _two_numbers(rng: random.Random, it: Drawn) -> Mutant:
     way = rng.choice(("Answer: {} or 99999", "\\boxed{{{}, 99999}}", "between {} and 99999"))
     return f"two numbers, `{way}`", way.format(it.answer)
+
+
+def _scaled(rng: random.Random, it: Drawn) -> Mutant:
+    return (
+        "a scale word behind it",
+        f"Answer: {it.answer} {rng.choice(('thousand', 'million', '万', 'Millionen'))}",
+    )

@@ -46,8 +46,8 @@ class Place:
 _OPENED = re.compile(r"(?:\*\*|__|`)+\s*")
 _CLOSED = re.compile(r"\s*(?:\*\*|__|`)+\s*[.!]?\s*\Z")
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
-_TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
-_HASHES = re.compile(r"^\s*####[ \t]*(\S.*)$", re.MULTILINE)
+_TAG, _TAG_END = re.compile(r"<answer>", re.IGNORECASE), re.compile(r"</answer>", re.IGNORECASE)
+_HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)$", re.MULTILINE)
 _LEAD_IN = re.compile(
     r"(?<![A-Za-z])(?:answer|result|solution)s?(?![A-Za-z])"
     r"(?:\s+(?:to|of|for)\s+[^.:=\n]{1,80}?|\s+in\s+[A-Za-z ]{1,30}?)?"
@@ -114,52 +114,82 @@ def _boxes(answer: str, offset: int) -> Iterator[Place]:
             )
             return
         end = closing
-        yield _place("box", answer[start + 1 : closing], offset + start + 1)
+        made = _place("box", answer[start + 1 : closing], offset + start + 1)
+        around = answer[max(0, found.start() - 8) : found.start()]
+        if _GOES_ON.match(answer, closing + 1) or _SIGNED.search(around):
+            made = Place("box", made.text, made.span, "the box is only a part of its formula")
+        yield made
+
+
+_GOES_ON = re.compile(r"\s*[\^!]\s*[\w{\\]|!(?!\w)(?=\s*\$)")
+_SIGNED = re.compile(r"=\s*[-−]\s*\Z")
 
 
 def _tags(answer: str, offset: int) -> Iterator[Place]:
-    for pattern in (_TAG, _HASHES):
-        for found in pattern.finditer(answer):
-            yield _place("tag", found[1], offset + found.start(1))
+    opened = None
+    for mark in sorted([*_TAG.finditer(answer), *_TAG_END.finditer(answer)], key=lambda found: found.start()):
+        if not mark[0].startswith("</"):
+            opened = mark.end() if opened is None else opened
+        elif opened is not None:
+            yield _place("tag", answer[opened : mark.start()], offset + opened)
+            opened = None
+    for found in _HASHES.finditer(answer):
+        yield _place("tag", found[1], offset + found.start(1))
 
 
 def _lead_ins(answer: str, offset: int) -> Iterator[Place]:
-    for found in _LEAD_IN.finditer(answer):
-        start = found.end()
-        line_end = answer.find("\n", start)
-        line_end = len(answer) if line_end < 0 else line_end
-        if not answer[start:line_end].strip(" *_"):
-            # `Final answer:` with the answer on the next line
-            behind = re.compile(r"\s*(\S.*)").match(answer, line_end)
-            if behind is None:
-                continue
-            start, line_end = behind.start(1), behind.end(1)
-        before = answer[max(0, answer.rfind("\n", 0, found.start()) + 1, found.start() - 80) : found.start()]
-        unsure = "the sentence is unsure" if _HEDGE.search(re.split(r"[.!]\s", before)[-1]) else ""
-        display = _DISPLAY.match(answer, start)
-        if display is not None:
-            group = next(k for k in range(1, 5) if display[k] is not None)
-            rest = answer[display.end() : line_end]
-            if "\n" in display[0] or re.fullmatch(r"[\s.*_]*", rest):
-                made = _place("lead-in", display[group], offset + display.start(group))
-                yield Place(made.how, made.text, made.span, made.fault or unsure)
-                continue
-        text = answer[start:line_end]
-        # To the end of the sentence: a full stop before a blank, but not one of `e.g.` or of a number.
-        stop = re.search(r"(?<![A-Z.])[.!](?=\s+[A-Z\\$]|\s*$)", text)
-        text = text[: stop.start()] if stop else text
-        made = _place("lead-in", text, offset + start)
-        denied = (
-            "the sentence says what it is not"
-            if re.match(r"(?:not|n't|neither|unknown|unclear)\b", text)
-            else ""
-        )
-        yield Place(made.how, made.text, made.span, made.fault or unsure or denied)
+    """The places behind the last lead-ins; of lead-ins in one another, as in `Final answer: The answer is 5`, the inmost."""
+    found = list(_LEAD_IN.finditer(answer))[-MOST:]
+    starts = [offset + each.start() for each in found]
+    for each in found:
+        place = _led(answer, offset, each)
+        if place is not None and not any(place.span[0] <= start < place.span[1] for start in starts):
+            yield place
+
+
+def _led(answer: str, offset: int, lead_in: re.Match[str]) -> Place | None:
+    """The place behind a lead-in, if there is one."""
+    start = lead_in.end()
+    line_end = answer.find("\n", start)
+    line_end = len(answer) if line_end < 0 else line_end
+    if not answer[start:line_end].strip(" *_"):
+        # `Final answer:` with the answer on the next line
+        behind = _NEXT_LINE.match(answer, line_end)
+        if behind is None:
+            return None
+        start, line_end = behind.span(1)
+    line_end = min(line_end, start + LONGEST + 1)
+    line_start = answer.rfind("\n", 0, lead_in.start()) + 1
+    before = answer[max(0, line_start, lead_in.start() - 80) : lead_in.start()]
+    unsure = "the sentence is unsure" if _HEDGE.search(re.split(r"[.!]\s", before)[-1]) else ""
+    display = _DISPLAY.match(answer, start, start + 2 * LONGEST)
+    if display is not None:
+        group = next(k for k in range(1, 5) if display[k] is not None)
+        rest = answer[display.end() : line_end]
+        if "\n" in display[0] or re.fullmatch(r"[\s.*_]*", rest):
+            made = _place("lead-in", display[group], offset + display.start(group))
+            return Place(made.how, made.text, made.span, made.fault or unsure)
+    text = answer[start:line_end]
+    # To the end of the sentence: a full stop before a blank, but not one of `e.g.` or of a number.
+    stop = re.search(r"(?<![A-Z.])[.!](?=\s+[A-Z\\$]|\s*$)", text)
+    text = text[: stop.start()] if stop else text
+    made = _place("lead-in", text, offset + start)
+    denied = ""
+    if re.match(r"(?:not|n't|neither|unknown|unclear)\b", text):
+        denied = "the sentence says what it is not"
+    return Place(made.how, made.text, made.span, made.fault or unsure or denied)
+
+
+_NEXT_LINE = re.compile(r"\s*(\S.*)")
 
 
 def _place(how: str, text: str, start: int) -> Place:
     blank = len(text) - len(text.lstrip())
     text = text.strip()
+    if len(text) > LONGEST:
+        return Place(
+            how, text[:LONGEST], (start + blank, start + blank + LONGEST), "it is too long for an answer"
+        )
     # `**Answer: 5**` and `is **5**.`: marks of emphasis at the ends are none of the answer's, and of a pair one may be outside.
     if (marks := _OPENED.match(text)) is not None:
         blank, text = blank + marks.end(), text[marks.end() :]
@@ -170,8 +200,6 @@ def _place(how: str, text: str, start: int) -> Place:
         return Place(how, text, span, "it is empty")
     if _PLACEHOLDER.fullmatch(text):
         return Place(how, text, span, "it is a placeholder")
-    if len(text) > LONGEST:
-        return Place(how, text[:LONGEST], span, "it is too long for an answer")
     return Place(how, text, span)
 
 

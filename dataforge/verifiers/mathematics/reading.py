@@ -61,7 +61,7 @@ _ABOUT = re.compile(
     r"^(?:\\approx|~|about|approximately|approx\.?|roughly|around|exactly|only)\s*", re.IGNORECASE
 )
 _MONEY = re.compile(r"^([+-]?)\s*(USD|EUR|GBP|JPY|INR|US\$|[€£¥₹])\s*([+-]?.*)$")
-_BOUNDARY = re.compile(r"(?<![A-Za-z\\])(?:[A-Za-zµμΩ°€£¥₹¢℃℉%]|\^\\circ)")
+_BOUNDARY = re.compile(r"\\frac(?=\s*\{\s*[A-Za-zµμΩ])|(?<![A-Za-z\\])(?:[A-Za-zµμΩ°€£¥₹¢℃℉%]|\^\\circ)")
 LABEL = re.compile(
     r"(?:[A-Za-z]|\\[a-z]+)(?:'|_\{?\w{1,4}\}?)?\s*(?:\(\s*\w\s*\))?|[A-Za-z][A-Za-z ]{1,30}|\(\s*[a-z](?:\s*,\s*[a-z])+\s*\)"
 )
@@ -138,6 +138,7 @@ def _sided(text: str, decimal: str, units_of_formulas: bool) -> Quantity:
     if len(sides) == 1:
         return _single(text, decimal, units_of_formulas)
     label = sides[0] if LABEL.fullmatch(sides[0]) else ""
+    label = re.sub(r"^.*\b(?:is|are)\s+(?=\S)", "", label)  # `the equation of the line is y = …`
     read = [_single(side, decimal, units_of_formulas) for side in sides]
     numbers = [side.number.worth for side in read if side.number is not None and not side.unit_text]
     last = read[-1]
@@ -166,7 +167,7 @@ def _single(text: str, decimal: str, units_of_formulas: bool) -> Quantity:
     if units_of_formulas:
         for at in places:
             head, rest = text[:at].rstrip(), text[at:].strip()
-            known = unit(rest) if head and not head.endswith(("{", "^", "_", "(")) else None
+            known = unit(rest) if head and not head.endswith(tuple("{^_(+-*/=,")) else None
             if known is not None:
                 return Quantity(unwrapped(head), None, known, rest)
     return Quantity(text)
@@ -204,6 +205,11 @@ _WORDS_BETWEEN = re.compile(
 )
 
 
+_SET_NAME = re.compile(
+    r"(?:[A-Za-z]'?|\\(?:cup|cap|setminus|triangle|times|overline|bar|complement|mathcal)(?![A-Za-z])|[\s(){}^])+"
+)
+
+
 def several(text: str, decimal: str = ".", *, thousands: bool = True) -> Several:
     """Read a set, tuple or list; one value is a list of one.
 
@@ -211,13 +217,11 @@ def several(text: str, decimal: str = ".", *, thousands: bool = True) -> Several
     """
     text = text.strip()
     name, sign, behind = text.partition("=")
-    if (
-        sign
-        and LABEL.fullmatch(name.strip())
-        and len(split(text, "=")) == 2
-        and behind.strip()[:1] in tuple("\\({[")
-    ):
-        text = behind.strip()
+    behind = behind.strip()
+    named = LABEL.fullmatch(name.strip()) or (behind.startswith(r"\{") and _SET_NAME.fullmatch(name))
+    if sign and named and len(split(text, "=")) == 2 and behind[:1] in tuple("\\({["):
+        text = behind
+    text = re.sub(r"^[A-Za-z]\s*\\in\s*(?=\\\{)", "", text)
     ordered = False
     if text.startswith(r"\{") and text.endswith(r"\}"):
         text = text[2:-2]

@@ -86,8 +86,10 @@ _KNOWN = frozenset(
         "rceil",
     ]
 )
+_MARKED = re.compile(r"(?<![A-Za-z\\])([A-Za-z])('+)")
+_TRANSPOSED = re.compile(r"\^\s*(?:T(?![A-Za-z])|\{\s*(?:T|\\top)\s*\}|\\top(?![A-Za-z]))")
 _TOWER = re.compile(
-    r"\^\s*\{?\(?-?\d[\d.]*\s*\^|\^\s*\{?\(?-?\d{5,}|\d{5,}\)?\s*!|!\s*\)?\s*!|\\binom\s*\{\s*\d{4,}"
+    r"\^[^\^]{1,9}\^[^\^]{1,9}\^|\^\s*\{?\(?-?\d[\d.]*\s*\^|\^\s*\{?\(?-?\d{5,}|\d{5,}\)?\s*!|!\s*\)?\s*!|\\binom\s*\{\s*\d{4,}"
 )
 
 
@@ -99,8 +101,9 @@ class Undecided(Exception):
 def formula(text: str, *, trusted: bool = False) -> str | None:
     """A text in the spelling of `notation.plain` as LaTeX for the parser; None where it is no formula.
 
-    A power of a power of numbers or a factorial of a factorial is one only in the truth (`trusted`): nothing that a task
-    asks for needs it, and to work it out may take for ever.
+    A power of a power of numbers, a third power on top of two others, or a factorial of a factorial is one only in the truth
+    (`trusted`): nothing that a task asks for needs it, and to work it out may take for ever. The parser drops `'` and reads
+    `^T` as nothing, so `x'` is given as another letter, and `A^T` as a power.
     """
     if not text or len(text) > LONGEST or not _ALLOWED.fullmatch(text):
         return None
@@ -108,6 +111,10 @@ def formula(text: str, *, trusted: bool = False) -> str | None:
         return None
     if not trusted and _TOWER.search(text):
         return None
+    text = _MARKED.sub(lambda found: f"{found[1]}_{{900{len(found[2])}}}", text)
+    if "'" in text:
+        return None
+    text = _TRANSPOSED.sub("^{(T)}", text)
     text = text.replace("**", "^").replace("*", r" \cdot ")
     text = re.sub(r"\^\\circ ?", r" \\cdot \\frac{\\pi}{180} ", text)
     text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
@@ -200,6 +207,11 @@ def proportional(truth: str, answer: str) -> bool:
     return abs(ratios[0]) > close and all(abs(value / ratios[0] - 1) < close for value in ratios)
 
 
+def readable(made: str) -> bool:
+    """Whether the parser can read a formula that `formula` made."""
+    return r"\infty" in made or _parse(made, "i" in letters(made)) is not None
+
+
 def real_value(text: str) -> Fraction | None:
     """A formula without letters, in thirty digits; None where it is none or not real."""
     found = _parse(text, False)
@@ -222,10 +234,16 @@ def _parsed(truth: str, answer: str) -> tuple[Any, Any]:
 @functools.lru_cache(maxsize=512)
 def _parse(latex: str, imaginary: bool) -> Any:
     import sympy
-    from latex2sympy2_extended.latex2sympy2 import latex2sympy
+    from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 
     try:
-        found = latex2sympy(latex, is_real=not imaginary, convert_degrees=False, normalization_config=None)
+        found = latex2sympy(
+            latex,
+            is_real=not imaginary,
+            convert_degrees=False,
+            normalization_config=None,
+            conversion_config=ConversionConfig(lowercase_symbols=False),
+        )
         found = found.doit()
         if imaginary:
             found = found.subs({symbol: sympy.I for symbol in found.free_symbols if symbol.name == "i"})

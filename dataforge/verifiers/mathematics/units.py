@@ -85,6 +85,7 @@ _BASES: dict[str, tuple[str, dict[str, Fraction]]] = {
             "wk week": _F(604_800),
         },
     ),
+    "lengths of a drawing": ("unit", {"unit": _F(1)}),
     "angle": ("rad", {"rad radian": _F(1)}),
     "electric current": ("A", {"A amp ampere": _F(1), "mA milliamp": _F(1, 1000)}),
     "information": (
@@ -163,7 +164,8 @@ _AFTER = {"squared": 2, "cubed": 3}
 
 def _product(text: str, table: dict[str, Unit]) -> Unit | None:
     """A product of powers of units, with at most one `/` or `per`."""
-    text = re.sub(r"\\(?:cdot|times)", " ", text.strip())
+    text = re.sub(r"\\(?:cdot|times)(?=\s*[A-Za-zµμΩ])", " ", text.strip())
+    text = re.sub(r"^\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}$", r"\1/\2", text)
     text = re.sub(r"(?<![A-Za-z])per(?![A-Za-z])|\ba\b(?= (?:day|week|hour|minute|second))", "/", text)
     above, slash, below = text.partition("/")
     if "/" in below or (slash and not below.strip()):

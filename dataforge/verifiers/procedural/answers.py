@@ -76,7 +76,7 @@ def find(answer: str, offset: int, form: Form) -> Found:
     places = (
         _boxes(answer)
         if form == "boxed"
-        else [(m.start(1), m.group(1)) for m in _PATTERNS[form].finditer(answer)]
+        else [(m.start(1), m.group(1)) for m in _PATTERNS[form].finditer(answer, 0, _end(answer, form))]
     )
     held: list[tuple[str, Span]] = []
     for start, raw in places:
@@ -111,6 +111,11 @@ def find(answer: str, offset: int, form: Form) -> Found:
     return Found(last, span, record(""))
 
 
+def _end(answer: str, form: Form) -> int:
+    """Where the last place can end: tags that are never closed would each be looked for to the end."""
+    return answer.rfind("</answer>") + len("</answer>") if form == "tags" else len(answer)
+
+
 def wrapped(answer: str, form: Form) -> str:
     """An answer in its form, as a model would write it."""
     return {
@@ -125,6 +130,8 @@ def _bare(text: str) -> str:
     for mark in ("**", "__", "`"):
         if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
             text = text[len(mark) : -len(mark)].strip()
+        elif mark != "`" and text.count(mark) == 1 and text.endswith(mark):
+            text = text[: -len(mark)].strip()  # `**Answer: 8**`
     return text
 
 
@@ -135,7 +142,8 @@ def _boxes(answer: str) -> list[tuple[int, str]]:
         if box.start() < end:
             continue
         closing = closing_brace(answer, box.end() - 1)
-        if closing >= 0:
-            end = closing
-            found.append((box.end(), answer[box.end() : end]))
+        if closing < 0:
+            break
+        end = closing
+        found.append((box.end(), answer[box.end() : end]))
     return found

@@ -48,13 +48,7 @@ def names() -> tuple[str, ...]:
 
 
 def tasks_of(chosen: Sequence[str], seed: int, n: int) -> Iterator[Task]:
-    """`n` tasks of the named kinds, each as often as the others.
-
-    Raises:
-        InputError: V090 where a name is none that is kept.
-    """
-    for name in chosen:
-        _known(name)
+    """`n` tasks of the named kinds, each as often as the others."""
     order: list[str] = []
     for at in range(n):
         if not order:
@@ -64,7 +58,12 @@ def tasks_of(chosen: Sequence[str], seed: int, n: int) -> Iterator[Task]:
         yield task(made(name, f"{seed}/{at}"), random.Random(f"{seed}/{at}/form"))
 
 
-def _known(name: str) -> None:
+def check(name: str) -> None:
+    """See that a task is one that is kept.
+
+    Raises:
+        InputError: V090, it is not.
+    """
     if name in KEPT:
         return
     if name in LEFT_OUT:

@@ -35,6 +35,9 @@ USERS = 2_000_000_000
 START_S = 30.0
 """Seconds in which a zygote must be there."""
 
+ENDING_S = 1.0
+"""Seconds that a container may take to end by itself."""
+
 _OWN_PROCESSES = 3
 """A container's processes that are not the program's: the one that waits outside, the zygote, and the init."""
 
@@ -53,8 +56,8 @@ HELP = (
 class Container:
     """One zygote in its namespaces. Not for several threads at once."""
 
-    def __init__(self, packages: bool = False) -> None:
-        """Start it.
+    def __init__(self) -> None:
+        """Make one that is still to be started: whoever keeps it can let go of it from now on.
 
         Raises:
             IsolationError: this machine gives no isolation.
@@ -68,10 +71,17 @@ class Container:
         self.broken = False
         self._groups = cgroups.Groups(cgroups.home())
         self._process: subprocess.Popen[bytes] | None = None
-        self._control, theirs = wire.pair()
+        self._control, self._theirs = wire.pair()
+
+    def start(self, packages: bool = False) -> None:
+        """Start it.
+
+        Raises:
+            IsolationError: this machine gives no isolation. It is closed then.
+        """
         try:
-            with theirs:
-                self._start(theirs, packages)
+            with self._theirs:
+                self._start(self._theirs, packages)
         except BaseException:
             self.close()
             raise
@@ -234,7 +244,12 @@ class Container:
         """End it and all that runs in it."""
         self.broken = True
         self._control.close()
+        self._theirs.close()
         if self._process is not None:
+            # Without its socket the zygote ends, and the process outside takes note of that. Killed before, it would leave a
+            # zombie to whoever takes in orphans, which may be this process.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(ENDING_S)
             self._process.kill()
             self._process.wait()
             self._process = None
@@ -244,6 +259,7 @@ class Container:
         """Let go of it without ending it: it is another process's, of which this one is a fork."""
         self.broken = True
         self._control.close()
+        self._theirs.close()
         if self._process is not None:
             self._process.returncode = 0  # not ours to wait for
             self._process = None

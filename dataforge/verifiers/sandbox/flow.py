@@ -26,7 +26,17 @@ DYING_S = 30.0
 """Seconds that the end of a killed program may take before the sandbox itself is held broken."""
 
 
-@dataclass(slots=True)
+_live: list[Flow] = []
+"""Those under way; a list, since a fork may happen at any time and a list has no lock that could stay held in the child."""
+
+
+def abandon() -> None:
+    """In a forked child: close the pipes of its parent's programs, or one that reads its input to the end would never see it."""
+    while _live:
+        _live.pop().close()
+
+
+@dataclass(slots=True, eq=False)
 class Flow:
     """What goes into a program and comes out, by pipes that never block here."""
 
@@ -39,6 +49,7 @@ class Flow:
     _sent: int = 0
 
     def __post_init__(self) -> None:
+        _live.append(self)
         inside, ours = os.pipe()
         self.theirs.append(inside)
         self.open[ours] = "stdin"
@@ -194,6 +205,8 @@ class Flow:
         os.close(descriptor)
 
     def close(self) -> None:
+        if self in _live:
+            _live.remove(self)
         self.hand_over()
         for descriptor in list(self.open):
             self._end(None, descriptor)

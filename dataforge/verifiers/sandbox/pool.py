@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from dataforge.verifiers.sandbox import cgroups
+from dataforge.verifiers.sandbox import cgroups, flow
 from dataforge.verifiers.sandbox.container import Container
 from dataforge.verifiers.sandbox.limits import Limits, Run
 from dataforge.verifiers.sandbox.unsafe import Unsafe
@@ -138,8 +138,14 @@ class _Pool:
             try:
                 container = self._idle[packages].pop()
             except IndexError:
-                container = Container(packages)
+                container = Container()
+                # Before it starts: a fork meanwhile must know of it.
                 self._all.append(container)
+                try:
+                    container.start(packages)
+                except BaseException:
+                    self._all.remove(container)
+                    raise
                 return container
             if container.alive:
                 return container
@@ -189,6 +195,7 @@ def _forked() -> None:
     made, _made = _made, None
     if made is not None:
         made.abandon()
+    flow.abandon()
 
 
 atexit.register(close)

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time
 from typing import Any, Literal
 
+from dataforge.verifiers import toml
 from dataforge.verifiers.structured.markup import read_xml
 from dataforge.verifiers.structured.unreadable import MAX_DEPTH, Unreadable
 from dataforge.verifiers.structured.validation import Compiled, Node, types_of
@@ -217,7 +218,7 @@ def plain(text: str) -> Any:
 def read_toml(text: str) -> Any:
     """TOML; dates and times are still Python's."""
     try:
-        return tomllib.loads(text, parse_float=_toml_float)
+        return toml.loads(text, parse_float=_toml_float)
     except tomllib.TOMLDecodeError as problem:
         raise Unreadable(f"not TOML: {problem}") from None
     except RecursionError:

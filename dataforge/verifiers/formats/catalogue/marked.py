@@ -318,6 +318,8 @@ LATEX = (
             "documentclass",
             argument=False,
             around="nothing",
+            opening=r"\\documentclass(?:\[[^\]\n]{0,80}\])?\{article\}\s*"
+            r"(?:\\usepackage(?:\[[^\]\n]{0,80}\])?\{[^{}\n]{1,80}\}\s*){0,20}\\begin\{document\}",
         ),
     ),
     _latex(
@@ -536,7 +538,7 @@ MARKDOWN = (
     _md(
         "task",
         "Give your final answer as the only item of a Markdown task list, checked off with [x].",
-        Block("task list", "- [x] ", "bullet_list_open", _ITEM, markup="-", lead="[x] ", lines="  "),
+        Block("task list", "- [x] ", "bullet_list_open", _ITEM, lead="[x] ", lines="  "),
     ),
     _md(
         "nested_list",

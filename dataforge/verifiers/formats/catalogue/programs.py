@@ -128,27 +128,35 @@ RUST = Language("Rust", {'"': "c"}, "//", ("/*", "*/"), lines=True)
 GO = Language("Go", {'"': "c"}, "//", ("/*", "*/"))
 GO_RAW = Language("Go", {"`": "raw"}, "//", ("/*", "*/"), lines=True)
 CSHARP = Language("C#", {'"': "c"}, "//", ("/*", "*/"))
-SQL = Language("SQL", {"'": "double"}, "--", ("/*", "*/"), lines=True)
+SQL = Language("SQL", {"'": "double"}, "--", ("/*", "*/"), lines=True, folds=True)
 LISP = Language("Lisp", {'"': "simple"}, ";", ("#|", "|#"), lines=True)
 PHP = Language("PHP", {"'": "simple"}, "//", ("/*", "*/"), lines=True)
-RUBY = Language("Ruby", {'"': "c"}, "#", lines=True, special="#")
+RUBY = Language("Ruby", {'"': "c", "'": "simple"}, "#", lines=True, special="#")
 LUA = Language("Lua", {'"': "c", "'": "c"}, "--")
 R = Language("R", {'"': "c", "'": "c"}, "#", lines=True)
 HASKELL = Language("Haskell", {'"': "c"}, "--", ("{-", "-}"))
 PROLOG = Language("Prolog", {"'": "double"}, "%", ("/*", "*/"), lines=True)
 CPP = Language("C++", {'"': "c"}, "//", ("/*", "*/"))
-PASCAL = Language("Pascal", {"'": "double"}, "//", ("{", "}"))
-BASIC = Language("BASIC", {'"': "double"}, "REM")
+PASCAL = Language("Pascal", {"'": "double"}, "//", ("{", "}"), folds=True)
+BASIC = Language("BASIC", {'"': "double"}, "REM", folds=True)
 DOT = Language("DOT", {'"': "simple"}, "//", ("/*", "*/"), lines=True)
 LATEX = Language("LaTeX", {}, "%")
 
 
-def _code(name: str, language: Language, pattern: str, says: str, optional: str = "", **more: Any) -> Format:
+def _code(
+    name: str,
+    language: Language,
+    pattern: str,
+    says: str,
+    optional: str = "",
+    also: tuple[str, ...] = (),
+    **more: Any,
+) -> Format:
     return Format(
         f"code_{name}",
         "other languages",
         f"Reply with {language.title} code alone: {says}, with your answer as a string literal.",
-        Statement(language, pattern, optional),
+        Statement(language, pattern, optional, also),
         **{"share": 0.95, **more},
     )
 
@@ -215,18 +223,25 @@ CODE = (
     _code("csharp_writeline", CSHARP, "Console.WriteLine(ANSWER_HERE);", "one call of Console.WriteLine"),
     _code("rust_let", RUST, "let answer: &str = ANSWER_HERE;", "one binding, `let answer: &str = …;`"),
     _code("rust_macro", RUST, 'println!("{}", ANSWER_HERE);', 'one statement, `println!("{}", …);`'),
-    _code("go_println", GO, "fmt.Println(ANSWER_HERE)", "one call of fmt.Println"),
+    _code("go_println", GO, "fmt.Println(ANSWER_HERE)", "one call of fmt.Println", ";"),
     _code(
         "go_raw",
         GO_RAW,
         "answer := ANSWER_HERE",
         "one statement, `answer := …`, with a raw string in backticks",
+        ";",
         share=0.8,
     ),
-    _code("php_echo", PHP, "<?php echo ANSWER_HERE;", "`<?php echo …;` with single quotes"),
+    _code("php_echo", PHP, "<?php echo ANSWER_HERE;", "`<?php echo …;` with single quotes", "?>"),
     _code("ruby_puts", RUBY, "puts ANSWER_HERE", "one statement, `puts …`"),
-    _code("lua_return", LUA, "return ANSWER_HERE", "one statement, `return …`"),
-    _code("lua_table", LUA, "return { answer = ANSWER_HERE }", "one statement, `return { answer = … }`"),
+    _code("lua_return", LUA, "return ANSWER_HERE", "one statement, `return …`", ";"),
+    _code(
+        "lua_table",
+        LUA,
+        "return { answer = ANSWER_HERE }",
+        "one statement, `return { answer = … }`",
+        also=("return { answer = ANSWER_HERE, }",),
+    ),
     _code("r_assignment", R, "answer <- ANSWER_HERE", "one assignment, `answer <- …`"),
     _code("haskell_main", HASKELL, "main = putStrLn ANSWER_HERE", "one definition, `main = putStrLn …`"),
     _code("sql_select", SQL, "SELECT ANSWER_HERE AS answer;", "one query, `SELECT … AS answer;`", ";"),

@@ -237,7 +237,7 @@ CHOICES = (
         "choice_option",
         "choices",
         "End your reply with a line that says Option and the letter of your choice.",
-        Marks(Mark("Option", "line"), Hole(), lines=False),
+        Marks(Mark("Option", "line", r"[ \t]*\w?[ \t]*$"), Hole(), lines=False),
         suits=("letter",),
         share=0.95,
     ),
