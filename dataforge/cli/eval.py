@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-_COMMANDS = ("run", "tasks", "rescore", "compare")
+_COMMANDS = ("run", "tasks", "rescore", "compare", "view")
 
 
 class _Group(TyperGroup):

@@ -20,7 +20,9 @@ def test_the_same_judgement_changes_nothing_and_another_changes_what_it_should(t
         same = dataforge("eval", "rescore", "out/reasoning", "--json", cwd=tmp_path)
         assert (same.code, same.json()["changed"]) == (0, [])
         assert same.json()["before"]["status"] == same.json()["after"]["status"]
-        other = dataforge("eval", "rescore", "out/reasoning", "--with", "exact", "-o", "again", "--json", cwd=tmp_path)
+        other = dataforge(
+            "eval", "rescore", "out/reasoning", "--with", "exact", "-o", "again", "--json", cwd=tmp_path
+        )
         assert server.asked.total() == asked
     # These facts are none of `exact`: nothing is wrong by that.
     assert other.json()["after"]["status"].get("wrong", 0) == 0
