@@ -15,9 +15,10 @@ import gzip
 import hashlib
 import importlib.util
 import io
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,6 +43,8 @@ class Rows:
         revision: a package's version, a dataset's commit, a verifier's version.
         digest: 32 hex digits over the rows.
         licence: as the source states it; empty where it does not.
+        of: rows of the whole benchmark, where these are only some of them; 0 where they are all.
+        instead: why they are not from a better source; empty where they are from the best.
     """
 
     rows: Sequence[Row]
@@ -49,6 +52,8 @@ class Rows:
     revision: str
     digest: str
     licence: str = ""
+    of: int = 0
+    instead: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For a manifest."""
@@ -58,6 +63,8 @@ class Rows:
             "rows": len(self.rows),
             "digest": self.digest,
             "licence": self.licence,
+            **({"of": self.of} if self.of else {}),
+            **({"instead": self.instead} if self.instead else {}),
         }
 
 
@@ -92,6 +99,7 @@ class Package:
         distribution: its name at the registry, where that is another.
         licence: as the package states it.
         install: how it is installed, where its dependencies should stay out.
+        of: rows of the whole benchmark, where the package has only some of them.
     """
 
     module: str
@@ -99,6 +107,7 @@ class Package:
     distribution: str = ""
     licence: str = ""
     install: str = ""
+    of: int = 0
 
     def is_there(self) -> bool:
         root = self._root()
@@ -109,7 +118,9 @@ class Package:
         if root is None or not self.is_there():
             raise InputError(f"the package `{self._name}` is not installed", code="E011", help=self.advice())
         rows = [row for path in self.paths for row in read_file(root / path)]
-        return Rows(rows, f"package {self._name}", metadata.version(self._name), digest(rows), self.licence)
+        return Rows(
+            rows, f"package {self._name}", metadata.version(self._name), digest(rows), self.licence, self.of
+        )
 
     def advice(self) -> str:
         return self.install or f"pip install {self._name}"
@@ -129,19 +140,41 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """Two files of one package whose rows belong together by a column: questions, and their answers."""
+
+    package: Package
+    other: tuple[str, ...]
+    on: str = "id"
+
+    def is_there(self) -> bool:
+        return self.package.is_there()
+
+    def read(self, *, seed: int, limit: int | None) -> Rows:
+        found = self.package.read(seed=seed, limit=limit)
+        more = replace(self.package, paths=self.other).read(seed=seed, limit=limit)
+        by = {row[self.on]: row for row in more.rows}
+        rows = [{**by.get(row[self.on], {}), **row} for row in found.rows]
+        return replace(found, rows=rows, digest=digest(rows))
+
+    def advice(self) -> str:
+        return self.package.advice()
+
+
+@dataclass(frozen=True, slots=True)
 class Hub:
     """A dataset of Hugging Face, through the package `datasets`, which keeps what it fetched.
 
     Attributes:
         name: `owner/name`.
-        config, split: of the dataset; several configs are read one after another, each row with its `config`.
+        config, split: of the dataset; several are read one after another, each row with its `config` or `split`.
         revision: a commit or tag; None for the newest, whose commit is put on record.
         gated: whether one must accept its terms first.
     """
 
     name: str
     config: str | tuple[str, ...] | None = None
-    split: str = "test"
+    split: str | tuple[str, ...] = "test"
     revision: str | None = None
     gated: bool = False
 
@@ -162,6 +195,7 @@ class Hub:
         import datasets
 
         configs = self.config if isinstance(self.config, tuple) else (self.config,)
+        splits = self.split if isinstance(self.split, tuple) else (self.split,)
         rows: list[Row] = []
         licence, revision = "", self.revision or ""
         try:
@@ -169,10 +203,12 @@ class Hub:
                 from huggingface_hub import HfApi
 
                 revision = HfApi().dataset_info(self.name).sha or ""
-            for config in configs:
-                found = datasets.load_dataset(self.name, config, split=self.split, revision=revision or None)
+            for config, split in itertools.product(configs, splits):
+                found = datasets.load_dataset(self.name, config, split=split, revision=revision or None)
                 licence = licence or str(found.info.license or "")
-                rows += [{**row, "config": config} if len(configs) > 1 else row for row in found]
+                more = {"config": config} if len(configs) > 1 else {}
+                more |= {"split": split} if len(splits) > 1 else {}
+                rows += [{**row, **more} for row in found]
         except Exception as error:  # the hub's, the network's or the package's, whatever it is
             raise InputError(
                 f"{self.name} cannot be fetched: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
@@ -245,7 +281,9 @@ class Local:
 def find_rows(
     task: str, sources: Sequence[Source], given: Path | None, *, seed: int = 0, limit: int | None = None
 ) -> Rows:
-    """The rows of an evaluation, from the first of its sources that is there.
+    """The rows of an evaluation, from the first of its sources that is there and can be read.
+
+    Where one cannot be (a hub out of reach, say) and another is there, that one is taken, and says so.
 
     Args:
         given: `--data` for it, which goes before all others.
@@ -255,9 +293,17 @@ def find_rows(
     """
     if given is not None:
         return Local(given).read(seed=seed, limit=limit)
-    for source in sources:
-        if source.is_there():
-            return source.read(seed=seed, limit=limit)
+    there = [source for source in sources if source.is_there()]
+    failure: InputError | None = None
+    for source in there:
+        try:
+            rows = source.read(seed=seed, limit=limit)
+        except InputError as error:
+            failure = failure or error
+            continue
+        return rows if failure is None else replace(rows, instead=failure.message)
+    if failure is not None:
+        raise failure
     ways = "; or ".join(dict.fromkeys(source.advice() for source in sources))
     raise InputError(
         f"the data of `{task}` is not on this machine", code="E010", help=ways or "--data NAME=PATH"

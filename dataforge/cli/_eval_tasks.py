@@ -24,9 +24,19 @@ def tasks(as_json: bool = typer.Option(False, "--json", help="Print as JSON.")) 
     for family, members in groupby(found, key=lambda told: told["family"]):
         say(family)
         for told in members:
-            have = "data here" if told["data"] else f"no data here: {told['advice']}"
+            have = told["data"] or f"no data here: {told['advice']}"
             judged = ", judged by a model" if told["needs_judge"] else ""
             say(f"  {told['name']:22} {told['measures']}\n{'':25}{have}{judged}")
+
+
+def _where(source: Any) -> str:
+    from evals.data import Hub, Made
+
+    if source is None:
+        return ""
+    if isinstance(source, Hub):
+        return f"fetched from the hub: {source.name}"
+    return "made here" if isinstance(source, Made) else "here, in an installed package"
 
 
 def _described(name: str) -> dict[str, Any]:
@@ -42,6 +52,6 @@ def _described(name: str) -> dict[str, Any]:
         "samples": task.samples,
         "needs_judge": task.needs_judge,
         "paper": task.paper,
-        "data": there is not None,
+        "data": _where(there),
         "advice": "; or ".join(dict.fromkeys(source.advice() for source in task.sources)),
     }
