@@ -27,6 +27,9 @@ from schemas.task import Task
 WALL_FACTOR, WALL_SPARE_S = 20.0, 60.0
 """A worker that sleeps uses no CPU: it may take so many times its limit, and so much more, of wall time."""
 
+ORPHAN_S = 0.5
+"""How often a worker looks whether its parent is still there."""
+
 MEMORY_BYTES = 4 * 1024**3
 """The most data that a worker may hold."""
 
@@ -41,9 +44,13 @@ class _Worker:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, *sys.path, os.environ.get("PYTHONPATH", "")]))
         self.process = subprocess.Popen(
-            # `-P`: a file of the working folder is no module of ours. A worker ends when its pipe does, so it needs no signal at
-            # the death of its parent, which Linux would send at the end of the thread that started it.
-            [sys.executable, "-P", "-c", "from dataforge.verifiers import workers; workers.serve()"],
+            # `-P`: a file of the working folder is no module of ours.
+            [
+                sys.executable,
+                "-P",
+                "-c",
+                f"from dataforge.verifiers import workers; workers.serve({os.getpid()})",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
@@ -164,10 +171,15 @@ def _receive(pipe: Any, deadline: float) -> bytes:
 # ---- the worker's side
 
 
-def serve() -> None:
-    """Answer requests until there are no more: what a worker process does."""
+def serve(parent: int) -> None:
+    """Answer requests until there are no more: what a worker process does.
+
+    Args:
+        parent: the process that it works for, and dies with.
+    """
     from dataforge.verifiers.checking import judge_here
 
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     # What a library prints must not get between the verdicts.
     verdicts = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -179,3 +191,13 @@ def serve() -> None:
         verdict = judge_here(kind(), Task.model_validate(task), response)
         signal.setitimer(signal.ITIMER_PROF, 0)
         _send(verdicts, pickle.dumps(verdict))
+
+
+def _die_with(parent: int) -> None:
+    """End this process when its parent has ended, however that was: its pipe may stay open in a fork, or not be looked at.
+
+    Linux could send a signal then, but sends it at the end of the thread that started the worker, which others use as well.
+    """
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_S)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -457,6 +457,10 @@ def test_marks_units_names_and_forms(
     assert [text for text in wrongs if right(text, truth)] == []
 
 
+def test_a_typeset_placeholder_is_no_answer() -> None:
+    assert judged(r"\boxed{\text{your answer}}", "5").outcome == "unparsed"
+
+
 def test_a_truth_that_cannot_be_read_is_the_tasks_fault_before_anything_is_compared() -> None:
     assert judged(r"\boxed{z}", "z^*").error == "task"
 

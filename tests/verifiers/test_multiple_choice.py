@@ -242,3 +242,18 @@ def test_blanks_before_an_answer_do_not_count() -> None:
     for blanks in (" " * 100_000, "\n" * 100_000, " \n" * 50_000):
         assert said(f"{blanks}B").passed
         assert said(f"{blanks}Answer: B{blanks}").passed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "If the question were about Italy, the answer would be C. It is about France, so the answer is B.",
+        "<b>B</b>",
+        "Answer: <strong>B</strong>",
+        "Correct: B",
+        "I'd rule out C and D. Between A and B, B is the better answer.",
+    ],
+)
+def test_suppositions_emphasis_and_comparisons(text: str) -> None:
+    task = Task(prompt="?", facts={"answer": "B", "options": ["London", "Paris", "Rome", "Berlin"]})
+    assert verify(find("multiple_choice"), task, Response(text)).passed

@@ -73,6 +73,8 @@ _TAKEN_BACK = re.compile(
     re.IGNORECASE,
 )
 _HIDING = re.compile(r"~~|<!--|<(?P<tag>del|s|strike)>", re.IGNORECASE)
+_IF, _WOULD = re.compile(r"\bif\b", re.IGNORECASE), re.compile(r"\bwould\b", re.IGNORECASE)
+_EMPHASIS = re.compile(r"</?(?:b|strong|i|em|u|mark)>", re.IGNORECASE)
 _MOST_HIDDEN = 2000
 """What is struck out or commented out is no longer, in characters."""
 
@@ -93,6 +95,8 @@ def doubt(text: str, start: int, end: int) -> str:
         for why, pattern in _DOUBTS:
             if pattern.search(before):
                 return why
+        if _IF.search(before) and _WOULD.search(text, start, end):
+            return "supposed, not said"
     if _CROSSED.match(text, end):
         return "crossed out"
     return "asked, not said" if _ASKED.match(text, end) else ""
@@ -125,9 +129,13 @@ class Corrections:
 
 
 def visible(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """The text with what is struck out or commented out blanked, so that offsets stay, and where that was."""
+    """The text with what is struck out or commented out blanked, so that offsets stay, and where that was.
+
+    Tags of HTML that only emphasise are blanked too.
+    """
     if "~~" not in text and "<" not in text:
         return text, []
+    text = _EMPHASIS.sub(lambda found: " " * len(found[0]), text)
     gone = list(_hidden(text))
     if not gone:
         return text, []

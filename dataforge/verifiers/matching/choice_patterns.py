@@ -42,7 +42,7 @@ DASH = re.compile(r"(?:[–—-]|→|->)\s*")
 WRAPPED = re.compile(r"\\(?:text|math)[a-z]*\s*\{(?P<in>[^{}]*)\}")
 LEAD = re.compile(
     lead_in(
-        rf"(?:{ANSWER}|choice|option|guess|pick|solution|result|letter|response|reply|选项|selection|verdict|conclusion|(?:(?<=right\s)|(?<=correct\s))one)"
+        rf"(?:{ANSWER}|choice|option|guess|pick|solution|result|letter|response|reply|选项|selection|verdict|conclusion|correct(?=\s{{0,3}}[:：])|(?:(?<=right\s)|(?<=correct\s))one)"
     )
     + r"|\b(?:i|we)(?:['’]d|['’]ll|\s+would|\s+will|\s+must|\s+have\s+to|['’]m\s+going\s+to)?\s+(?:choose|chose|pick|select"
     r"|selected|go(?:\s+with|\s+for)|going\s+with|vote\s+for|answer|settle\s+on)\s+"
@@ -54,7 +54,7 @@ _NAME = r"(?:answer|option|choice|one|response|letter|pick|solution)"
 RIGHT = re.compile(
     r"(?<!\s)\s{1,9}(?:"
     r"(?P<surely>(?:is|must\s+be|should\s+be|has\s+to\s+be)\s+(?:therefore\s+|thus\s+|clearly\s+|hence\s+|indeed\s+|obviously\s+)?"
-    rf"(?:(?:the\s+)?(?:only\s+|single\s+)?(?:(?P<sort>correct|right)(?:\s+{_NAME})?|(?:best|final)(?:\s+{_NAME}|(?=\W*\Z|[.,;!])))"
+    rf"(?:(?:the\s+)?(?:only\s+|single\s+)?(?:(?P<sort>correct|right)(?:\s+{_NAME})?|(?:best|better|final)(?:\s+{_NAME}|(?=\W*\Z|[.,;!])))"
     r"|the\s+(?:only\s+|single\s+)?(?:answer|one))\b(?!-|\s+(?:only\s+)?if\b))"
     r"|(?:is|are|could|can|may|might|would|seems|looks)\s+(?:(?:also|equally|just\s+as)\s+(?:be\s+)?(?:considered\s+)?(?:the\s+|a\s+)?"
     rf"(?:correct|right|valid|plausible|possible|acceptable|true)|(?:(?:be|work|fit)\s+)?(?:(?:correct|right)\s+)?(?:too|as\s+well))\b)",

@@ -58,6 +58,7 @@ _LEAD_IN = re.compile(
 _PLACEHOLDER = re.compile(
     r"(?:\.{2,}|…|\\(?:l|c)?dots|_+|\?+|answer|your(?: final)? answer(?: here)?|final answer)", re.IGNORECASE
 )
+_TYPESET = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf)\{([^{}]*)\}")
 _HEDGE = re.compile(
     r"\b(?:not sure|unsure|uncertain|don'?t know|do not know|not know|cannot|can'?t|couldn'?t|unable|whether|maybe|perhaps|possibly|"
     r"might|could be|i guess|guess(?:ing)?|if|isn'?t|is not|are not|aren'?t|not)\b|n't\b|\?",
@@ -198,7 +199,8 @@ def _place(how: str, text: str, start: int) -> Place:
     span = (start + blank, start + blank + len(text))
     if not text:
         return Place(how, text, span, "it is empty")
-    if _PLACEHOLDER.fullmatch(text):
+    bare = _TYPESET.fullmatch(text)
+    if _PLACEHOLDER.fullmatch(bare[1] if bare is not None else text):
         return Place(how, text, span, "it is a placeholder")
     return Place(how, text, span)
 

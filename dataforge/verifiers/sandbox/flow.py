@@ -11,6 +11,7 @@ import math
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,8 +27,11 @@ DYING_S = 30.0
 """Seconds that the end of a killed program may take before the sandbox itself is held broken."""
 
 
+forks = threading.RLock()
+"""Held while a descriptor is opened and put on record, or closed and struck off: no fork of this process comes between."""
+
 _live: list[Flow] = []
-"""Those under way; a list, since a fork may happen at any time and a list has no lock that could stay held in the child."""
+"""Those under way."""
 
 
 def abandon() -> None:
@@ -49,22 +53,24 @@ class Flow:
     _sent: int = 0
 
     def __post_init__(self) -> None:
-        _live.append(self)
-        inside, ours = os.pipe()
-        self.theirs.append(inside)
-        self.open[ours] = "stdin"
-        for name in ("stdout", "stderr", "result"):
-            ours, inside = os.pipe()
+        with forks:
+            _live.append(self)
+            inside, ours = os.pipe()
             self.theirs.append(inside)
-            self.open[ours] = name
-            self.out[name] = bytearray()
+            self.open[ours] = "stdin"
+            for name in ("stdout", "stderr", "result"):
+                ours, inside = os.pipe()
+                self.theirs.append(inside)
+                self.open[ours] = name
+                self.out[name] = bytearray()
         for descriptor in self.open:
             os.set_blocking(descriptor, False)
 
     def hand_over(self) -> None:
         """The other ends are the zygote's now."""
-        while self.theirs:
-            os.close(self.theirs.pop())
+        with forks:
+            while self.theirs:
+                os.close(self.theirs.pop())
 
     def _register(self, poll: select.poll) -> None:
         for descriptor, name in list(self.open.items()):
@@ -201,15 +207,17 @@ class Flow:
     def _end(self, poll: select.poll | None, descriptor: int) -> None:
         if poll is not None:
             poll.unregister(descriptor)
-        del self.open[descriptor]
-        os.close(descriptor)
+        with forks:
+            del self.open[descriptor]
+            os.close(descriptor)
 
     def close(self) -> None:
-        if self in _live:
-            _live.remove(self)
-        self.hand_over()
-        for descriptor in list(self.open):
-            self._end(None, descriptor)
+        with forks:
+            if self in _live:
+                _live.remove(self)
+            self.hand_over()
+            for descriptor in list(self.open):
+                self._end(None, descriptor)
 
 
 def _returned(told: bytes) -> tuple[Returned | None, str]:

@@ -138,9 +138,10 @@ class _Pool:
             try:
                 container = self._idle[packages].pop()
             except IndexError:
-                container = Container()
-                # Before it starts: a fork meanwhile must know of it.
-                self._all.append(container)
+                with flow.forks:
+                    container = Container()
+                    # Before it starts: a fork meanwhile must know of it.
+                    self._all.append(container)
                 try:
                     container.start(packages)
                 except BaseException:
@@ -196,7 +197,8 @@ def _forked() -> None:
     if made is not None:
         made.abandon()
     flow.abandon()
+    flow.forks.release()
 
 
 atexit.register(close)
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(before=flow.forks.acquire, after_in_parent=flow.forks.release, after_in_child=_forked)

@@ -11,8 +11,9 @@ from typing import Any
 
 from dataforge.verifiers.calling.tools.tool import Overrun, State, Tool, ToolError
 
-CPU_S, WALL_S, OUTPUT = 5.0, 20.0, 4000
-"""CPU seconds that a program may take, seconds in all, and characters of its output that are given."""
+CPU_S, OUTPUT = 5.0, 4000
+WALL_S = 2 * CPU_S + 5
+"""CPU seconds that a program may take, characters of its output that are given, and seconds in all."""
 
 _OVER = {
     "cpu": "the program took too much CPU time",
