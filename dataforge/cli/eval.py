@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-_COMMANDS = ("run", "tasks", "rescore", "compare", "view")
+_COMMANDS = ("run", "tasks", "rescore", "compare", "audit", "view")
 
 
 class _Group(TyperGroup):
