@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataforge.verifiers.calling import writing
-from dataforge.verifiers.calling.forms import FORMS, Form, Reading, from_server, read, typed
-from dataforge.verifiers.calling.signatures import signatures
+from dataforge.verifiers.calling.forms import FORMS, Form, Reading, from_server, read
+from dataforge.verifiers.calling.signatures import signatures, typed
 from dataforge.verifiers.calling.strict_json import DEPTH, NotJson, value_of
 
 SCHEMA = {
@@ -117,7 +117,7 @@ def test_text_around_blocks_is_prose() -> None:
         ("<|python_tag|>print(1)", "no JSON"),
         ('<|python_tag|>{"name": "tool", "parameters": {}} and more', "something stands behind"),
         ('<|python_tag|>{"name": "tool", "parameters": {}};', "no JSON"),
-        ('<|python_tag|>{"name": "tool", "parameters": {}}<|eom_id|>x', "behind the end"),
+        ('<|python_tag|>{"name": "tool", "parameters": {}}<|eom_id|>x', "behind the call"),
         ('{"name": "tool", "parameters": {}} ok', "whole reply"),
         ('{"name": "tool", "parameters": "{}"}', "whole reply"),
         ('[{"name": "tool", "arguments": {}}] ok', "whole reply"),

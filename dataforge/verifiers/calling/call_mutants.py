@@ -378,11 +378,10 @@ def _server_broken(task: Task, rng: random.Random) -> Made:
         f'"{len(sent_text)}"',
         f"[{sent_text}]",
         sent_text + "}",
-        "null",
         writing.json_text(sent_text),
     ]
     if sent_text != "{}":  # else nothing is a way to write it
-        ways += ["", None]
+        ways += ["", None, "null"]
     function["arguments"] = rng.choice(ways)
     task = task.model_copy(update={"facts": {**task.facts, "forms": []}})
     return task, Response("", tool_calls=tuple(server)), "parsed calls whose arguments are no object"

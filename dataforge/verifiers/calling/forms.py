@@ -5,8 +5,9 @@
     llama            <|python_tag|>{"name": …, "parameters": {…}}                 also bare, also several with `;` between
     llama_function   <function=NAME>{…}</function>                                Llama 3.1
     mistral          [TOOL_CALLS] [{"name": …, "arguments": {…}}]                 also [TOOL_CALLS]NAME[ARGS]{…}
+    deepseek         <｜tool▁call▁begin｜>NAME<｜tool▁sep｜>{…}<｜tool▁call▁end｜>   in its block; V3 and R1 put the JSON into a fence
     json_list        [{"name": …, "arguments": {…}}]                              xLAM; the whole reply
-    pythonic         [NAME(KEY=VALUE, …), …]                                      Llama 3.2 and 4; the whole reply, literals alone
+    pythonic         [NAME(KEY=VALUE, …), …]                                      Llama 3.2 and 4; the whole reply, or behind a tag
     openai           the `tool_calls` that a server has parsed; `arguments` is a JSON text, or an object already
 
 Each is scanned, never matched: JSON is decoded where it stands, so `</tool_call>` in a string ends nothing. What begins
@@ -15,18 +16,25 @@ like a call and is none is a `Malformed`, never passed over. A bare call is one 
 
 from __future__ import annotations
 
-import ast
 import re
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from dataforge.verifiers.calling.signatures import NOTHING_SAID, Schema, Signature, kinds, property_of
+from dataforge.verifiers.calling import pythonic
+from dataforge.verifiers.calling.signatures import NOTHING_SAID, Schema, Signature, property_of, typed
 from dataforge.verifiers.calling.strict_json import NotJson, after_space, value_at, value_of, written
 
 Form = Literal[
-    "hermes", "qwen3_coder", "llama", "llama_function", "mistral", "json_list", "pythonic", "openai"
+    "hermes",
+    "qwen3_coder",
+    "llama",
+    "llama_function",
+    "mistral",
+    "deepseek",
+    "json_list",
+    "pythonic",
+    "openai",
 ]
 FORMS: tuple[Form, ...] = get_args(Form)
 BARE: tuple[Form, ...] = ("llama", "json_list", "pythonic")
@@ -35,14 +43,17 @@ BARE: tuple[Form, ...] = ("llama", "json_list", "pythonic")
 _BLOCK, _BLOCK_END = "<tool_call>", "</tool_call>"
 _FUNCTION, _FUNCTION_END = "<function=", "</function>"
 _PARAMETER, _PARAMETER_END = "<parameter=", "</parameter>"
-_PYTHON = "<|python_tag|>"
-_MISTRAL, _ARGS = "[TOOL_CALLS]", "[ARGS]"
-_PYTHONIC = re.compile(r"\[?\s*(?P<name>[A-Za-z_][\w.]*)\s*\(")
-_LONGEST_PYTHONIC = 20_000
-"""Characters that are given to Python's parser."""
-_ENDS = ("<|eom_id|>", "<|eot_id|>")
+_PYTHON = ("<|python_tag|>", "<|python_start|>")
+_MISTRAL, _ID, _ARGS = "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"
+_SEEK, _SEEK_CALL, _SEEK_SEP, _SEEK_CALL_END, _SEEK_END = (
+    f"<\uff5ctool\u2581{word}\uff5c>"
+    for word in ("calls\u2581begin", "call\u2581begin", "sep", "call\u2581end", "calls\u2581end")
+)
+_ENDS = ("</s>", "<|eot|>", "<|eot_id|>", "<|eom_id|>", "<|python_end|>")
+"""What may stand at the end of a turn where a server leaves such tokens in; of several, the last comes first."""
 _MARK = re.compile(
-    r"</?tool_call>|<function=|</function>|<\|python_tag\|>|</?tool_response>|</?think>|\[TOOL_CALLS\]"
+    r"</?tool_call>|<function=|</function>|<\|python_(?:tag|start)\|>|</?tool_response>|</?think>|\[TOOL_CALLS\]"
+    r"|<\uff5ctool\u2581[a-z\u2581]+\uff5c>"
     r'|\{\s*"(?:type|name|function|parameters|arguments|tool_calls)"\s*:'
 )
 """Where to look; what stands there is then read by a scanner."""
@@ -114,20 +125,14 @@ def read(text: str, start: int, end: int, known: Mapping[str, Signature]) -> Rea
         known: the tools, for the types of values that are written without any.
     """
     reading = Reading()
-    piece = text[:end]
+    piece = _without_end(text[:end])
     at = after_space(piece, start)
-    if piece.startswith("{", at):
-        try:
-            reading.calls.extend(_llama(piece, at))
-        except _Bad:
-            pass  # it may be prose; if it names a tool, the search below finds it
-        else:
+    try:
+        if (whole := _whole(piece, at, known)) is not None:
+            reading.calls = whole
             return reading
-    elif (called := _whole_list(piece, at, known)) is not None:
-        if isinstance(called, Malformed):
-            reading.malformed.append(called)
-        else:
-            reading.calls.extend(called)
+    except _Bad as bad:
+        reading.malformed.append(Malformed(piece[at:], str(bad), (at, len(piece))))
         return reading
     prose: list[str] = []
     at = start
@@ -141,12 +146,17 @@ def read(text: str, start: int, end: int, known: Mapping[str, Signature]) -> Rea
             elif word == _FUNCTION:
                 call, at = _function(piece, begin, begin, known)
                 reading.calls.append(call)
-            elif word == _PYTHON:
-                reading.calls.extend(_llama(piece, mark.end(), begin))
+            elif word in _PYTHON:
+                at = after_space(piece, mark.end())
+                behind = _pythonic if pythonic.BEGIN.match(piece, at) else _llama
+                reading.calls.extend(behind(piece, at, begin))
                 at = len(piece)
             elif word == _MISTRAL:
                 reading.calls.extend(_mistral(piece, begin))
                 at = len(piece)
+            elif word == _SEEK:
+                found, at = _deepseek(piece, begin)
+                reading.calls.extend(found)
             elif word == "<think>":
                 reading.thinks_at = begin
                 at = len(piece)
@@ -213,8 +223,8 @@ def _function(text: str, at: int, begin: int, known: Mapping[str, Signature]) ->
     name, at = _name_in_tag(text, at + len(_FUNCTION))
     at = after_space(text, at)
     form: Form
-    if text.startswith("{", at):
-        arguments, at = _object_at(text, at)
+    if text.startswith(("{", "null"), at):
+        arguments, at = _arguments_at(text, at)
         form = "llama_function"
         at = after_space(text, at)
     else:
@@ -247,58 +257,18 @@ def _parameters(text: str, at: int, schema: Schema) -> tuple[dict[str, Any], int
     return found, at
 
 
-def typed(text: str, schema: Schema, root: Schema) -> Any:
-    """The value of a parameter that is written without quotes: what the tool's schema makes of it.
-
-    A string where the schema takes nothing else, or where the text is no value of another type that it takes. Booleans
-    and null may be written as Python does, since templates of these models do so.
-    """
-    named = kinds(schema, root)
-    bare = text.strip(" \t\r\n")
-    if "null" in named and bare in ("null", "None"):
-        return None
-    if "boolean" in named and bare in ("true", "True", "false", "False"):
-        return bare in ("true", "True")
-    if not named or set(named) - {"string", "null", "boolean"}:
-        try:
-            value = value_of(text)
-        except NotJson:
-            return text
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if isinstance(value, str | bool) or value is None:
-            return value if not named else text
-        if not named:
-            return value
-        if (
-            (whole and ("integer" in named or "number" in named))
-            or (isinstance(value, float) and ("number" in named or "integer" in named))
-            or (isinstance(value, list) and "array" in named)
-            or (isinstance(value, dict) and "object" in named)
-        ):
-            return value
-    return text
-
-
-def _llama(text: str, at: int, begin: int | None = None) -> list[Call]:
+def _llama(text: str, at: int, begin: int) -> list[Call]:
     """Objects with `;` between them, up to the end of the text."""
     found: list[Call] = []
     while True:
+        value, at = _object_at(text, after_space(text, at))
+        found.append(_llama_call(value, text[begin:at], (begin, at)))
         at = after_space(text, at)
-        start = at if begin is None else begin
-        begin = None
-        value, at = _object_at(text, at)
-        found.append(_llama_call(value, text[start:at], (start, at)))
-        at = after_space(text, at)
-        for token in _ENDS:
-            if text.startswith(token, at):
-                at = after_space(text, at + len(token))
-                if at < len(text):
-                    raise _Bad("something stands behind the end of the turn")
         if at == len(text):
             return found
         if text[at] != ";":
             raise _Bad("something stands behind the call")
-        at += 1
+        begin = at = after_space(text, at + 1)
 
 
 def _llama_call(value: dict[str, Any], text: str, span: tuple[int, int]) -> Call:
@@ -326,14 +296,33 @@ def _mistral(text: str, begin: int) -> list[Call]:
             called, at = _json_list(text, at, start, "mistral")
             found += called
         else:
-            close = text.find(_ARGS, at)
-            name = text[at : max(close, at)].strip()
-            arguments, at = _object_at(text, after_space(text, close + len(_ARGS)))
+            name, at = _up_to(text, at, _ARGS)
+            arguments, at = _arguments_at(text, at)
+            name = name.partition(_ID)[0].strip()
             found.append(Call(_named(name), arguments, "mistral", text[start:at], (start, at)))
         at = after_space(text, at)
     if at < len(text):
         raise _Bad("something stands behind the calls")
     return found
+
+
+def _deepseek(text: str, begin: int) -> tuple[list[Call], int]:
+    found: list[Call] = []
+    at = after_space(text, begin + len(_SEEK))
+    while text.startswith(_SEEK_CALL, at):
+        start = at
+        name, at = _up_to(text, at + len(_SEEK_CALL), _SEEK_SEP)
+        fenced = name.strip() == "function"  # then the name follows, and the arguments in a fence
+        if fenced:
+            name, at = _up_to(text, at, "```json")
+        arguments, at = _arguments_at(text, at)
+        _, at = _up_to(text, at, "```" + _SEEK_CALL_END if fenced else _SEEK_CALL_END, blank=True)
+        found.append(Call(_named(name.strip()), arguments, "deepseek", text[start:at], (start, at)))
+        at = after_space(text, at)
+    _, at = _up_to(text, at, _SEEK_END, blank=True)
+    if not found:
+        raise _Bad("there is no call in the block")
+    return found, at
 
 
 def _json_list(text: str, at: int, start: int, form: Form) -> tuple[list[Call], int]:
@@ -343,50 +332,48 @@ def _json_list(text: str, at: int, start: int, form: Form) -> tuple[list[Call], 
         raise _Bad(f"the calls are no JSON: {error}") from error
     if not isinstance(value, list) or not value:
         raise _Bad("there is no list of calls")
+    if form == "mistral":
+        for each in value:
+            if isinstance(each, dict):
+                each.pop("id", None)
     return [Call(*_name_and_arguments(each), form, text[start:end], (start, end)) for each in value], end
 
 
-def _whole_list(text: str, at: int, known: Mapping[str, Signature]) -> list[Call] | Malformed | None:
-    """The calls of a reply that is nothing but a list of them; None where it is prose, as far as can be told."""
-    if re.compile(r"\[\s*\{").match(text, at):
+def _whole(text: str, at: int, known: Mapping[str, Signature]) -> list[Call] | None:
+    """The calls of a reply that is nothing but calls without a mark; None where it is prose, as far as can be told.
+
+    Raises:
+        _Bad: it begins as a call of a tool in Python's syntax, and can't be read.
+    """
+    if re.compile(r"(?:\[\s*)?\{").match(text, at):
         try:
+            if text[at] == "{":
+                return _llama(text, at, at)
             found, end = _json_list(text, at, at, "json_list")
         except _Bad:
-            return None  # if it names a tool, the search finds it
+            return None  # it may be prose; if it names a tool, the search finds it
         return found if not text[end:].strip() else None
-    opened = _PYTHONIC.match(text, at)
-    if opened is None or opened["name"] not in known:
+    opened = pythonic.BEGIN.match(text, at)
+    if opened is None:
         return None
-    body = text[at:].rstrip()
-    span = (at, at + len(body))
     try:
-        return [Call(name, arguments, "pythonic", body, span) for name, arguments in _pythonic(body)]
-    except _Bad as bad:
-        return Malformed(body, str(bad), span)
-
-
-def _pythonic(body: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names and arguments of calls in Python's syntax, whose values are literals."""
-    if len(body) > _LONGEST_PYTHONIC:
-        raise _Bad("the calls are too long")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes that Python does not know
-            tree = ast.parse(body, mode="eval").body
-        for call in tree.elts if isinstance(tree, ast.List) else [tree]:
-            if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
-                raise _Bad("a call has arguments with names, and nothing else")
-            arguments = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-            if len(arguments) < len(call.keywords):
-                raise _Bad("an argument stands twice in one call")
-            # What Python can write and JSON cannot, such as a set or a tuple, is no value of an argument.
-            if value_of(written(arguments)) != arguments:
-                raise _Bad("a value is none that JSON has")
-            yield ast.unparse(call.func), arguments
+        # A list of calls is one whatever it names; a single one may be an example, of print for one.
+        return _pythonic(text, at, at) if opened["list"] or opened["name"] in known else None
     except _Bad:
-        raise
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError, NotJson) as error:
-        raise _Bad("the calls can't be read as Python's") from error
+        if opened["name"] in known:
+            raise
+        return None
+
+
+def _pythonic(text: str, at: int, begin: int) -> list[Call]:
+    """Calls in Python's syntax, up to the end of the text."""
+    body = text[at:].rstrip()
+    end = at + len(body)
+    try:
+        called = pythonic.calls_in(body)
+    except pythonic.NotCalls as error:
+        raise _Bad(str(error)) from error
+    return [Call(name, arguments, "pythonic", text[begin:end], (begin, end)) for name, arguments in called]
 
 
 def _parsed(sent: Any, text: str) -> Call:
@@ -399,10 +386,8 @@ def _parsed(sent: Any, text: str) -> Call:
             arguments = value_of(arguments)
         except NotJson as error:
             raise _Bad(f"the arguments are no JSON: {error}") from error
-        if not isinstance(arguments, dict):
-            raise _Bad("the arguments are no JSON object")
-    if isinstance(arguments, Mapping):
-        arguments = dict(arguments)
+        if isinstance(arguments, str):
+            raise _Bad("the arguments are JSON in JSON")
     name = sent.get("id")
     return Call(
         _named(function.get("name")),
@@ -449,6 +434,33 @@ def _arguments(value: Any) -> dict[str, Any]:
     return value
 
 
+def _arguments_at(text: str, at: int) -> tuple[dict[str, Any], int]:
+    """The arguments behind a call's name; what is no value may be none, and the reader goes on there."""
+    at = after_space(text, at)
+    if at == len(text) or text[at] in "<[`":
+        return {}, at
+    try:
+        value, end = value_at(text, at)
+    except NotJson as error:
+        raise _Bad(f"the call is no JSON: {error}") from error
+    return _arguments(value), end
+
+
+def _up_to(text: str, at: int, mark: str, *, blank: bool = False) -> tuple[str, int]:
+    """What stands before a mark, and the place behind it; only space where `blank`."""
+    close = after_space(text, at) if blank else text.find(mark, at)
+    if close < 0 or not text.startswith(mark, close):
+        raise _Bad("the call is not closed" if blank else "the call is cut off")
+    return text[at:close], close + len(mark)
+
+
+def _without_end(text: str) -> str:
+    for token in _ENDS:
+        if (bare := text.rstrip()).endswith(token):
+            text = bare.removesuffix(token)
+    return text
+
+
 def _name_in_tag(text: str, at: int) -> tuple[str, int]:
     close = text.find(">", at)
     name = text[at:close] if close >= 0 else ""
@@ -459,14 +471,19 @@ def _name_in_tag(text: str, at: int) -> tuple[str, int]:
 
 def _beyond(text: str, begin: int, mark_end: int, word: str) -> int:
     """Where to go on behind something malformed: past what closes it, or before what begins next."""
-    if word in (_PYTHON, _MISTRAL):
+    if word in (*_PYTHON, _MISTRAL):
         return len(text)
     if word.startswith("{"):
         try:
             return value_at(text, begin)[1]
         except NotJson:
             return begin + 1
-    close = {_BLOCK: _BLOCK_END, _FUNCTION: _FUNCTION_END, "<tool_response>": "</tool_response>"}.get(word)
+    close = {
+        _BLOCK: _BLOCK_END,
+        _FUNCTION: _FUNCTION_END,
+        _SEEK: _SEEK_END,
+        "<tool_response>": "</tool_response>",
+    }.get(word)
     if close is None:
         return mark_end
     end = text.find(close, mark_end)

@@ -14,7 +14,7 @@ from dataforge.verifiers.calling.signatures import Signature
 from dataforge.verifiers.protocol import Candidate, Response
 from dataforge.verifiers.spoken import CLOSE, spoken
 
-_MAY_HOLD_CALLS = ("[TOOL_CALLS]", "<tool_call>", "<function=", "<|python_tag|>", '"name"')
+_MAY_HOLD_CALLS = ("[TOOL_CALLS]", "<tool_call>", "<function=", "<|python_", "<\uff5ctool\u2581", '"name"')
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataforge.verifiers.calling.strict_json import NotJson, value_of
+
 Schema = Mapping[str, Any]
 
 NOTHING_SAID: Schema = {}
@@ -142,6 +144,38 @@ def kind_of(value: Any) -> str:
     if isinstance(value, str):
         return "string"
     return "array" if isinstance(value, list | tuple) else "object"
+
+
+def typed(text: str, schema: Schema, root: Schema) -> Any:
+    """The value of a parameter that is written without quotes: what the tool's schema makes of it.
+
+    A string where the schema takes nothing else, or where the text is no value of another type that it takes. Booleans
+    and null may be written as Python does, since templates of these models do so.
+    """
+    named = kinds(schema, root)
+    bare = text.strip(" \t\r\n")
+    if "null" in named and bare in ("null", "None"):
+        return None
+    if "boolean" in named and bare in ("true", "True", "false", "False"):
+        return bare in ("true", "True")
+    if not named or set(named) - {"string", "null", "boolean"}:
+        try:
+            value = value_of(text)
+        except NotJson:
+            return text
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if isinstance(value, str | bool) or value is None:
+            return value if not named else text
+        if not named:
+            return value
+        if (
+            (whole and ("integer" in named or "number" in named))
+            or (isinstance(value, float) and ("number" in named or "integer" in named))
+            or (isinstance(value, list) and "array" in named)
+            or (isinstance(value, dict) and "object" in named)
+        ):
+            return value
+    return text
 
 
 def misfit(value: Any, schema: Schema, root: Schema, path: str = "") -> str:
