@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # before this folder, whose evals.py is a benchmark
 
-from evals.extraction import GoldCase, gold, is_right, ours
-from evals.rules import RULES
+from evals.extraction import GoldCase, gold, is_right, ours  # noqa: E402
+from evals.rules import RULES  # noqa: E402
 
 PEERS = r"""
 import json, re, sys

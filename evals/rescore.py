@@ -15,7 +15,7 @@ from dataforge.verifiers import Verdict, Verifier, find, verify
 from evals.log import Log
 from evals.registry import find as find_task
 from evals.registry import names
-from evals.score import judged_again, response_of, says_nothing
+from evals.score import judged_again, response_of, says_nothing, whole
 from evals.task import EvalTask, Item
 from schemas.evallog import LOST, Sample
 
@@ -62,7 +62,7 @@ def rescored(log: Log, items: Mapping[str, Item], by: str) -> Iterator[Sample]:
         facts = item.task if verifier is None else item.task.model_copy(update={"verifier": verifier.name})
         verdict = verify(chosen, facts, response)
         measures = task.measures(item, response, verdict) if task is not None and verifier is None else {}
-        return judged_again(sample, verdict, measures=measures)
+        return judged_again(sample, whole(verdict), measures=measures)
 
     with ThreadPoolExecutor(4, thread_name_prefix="judge") as threads:
         yield from (

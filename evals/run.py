@@ -23,7 +23,7 @@ from dataforge.models.thinking import split_thinking
 from dataforge.verifiers import Response, find, verify
 from dataforge.verifiers.protocol import Verifier, error
 from evals.log import LogWriter
-from evals.score import lost, sample_of, says_nothing
+from evals.score import lost, sample_of, says_nothing, whole
 from evals.task import Ask, EvalTask, Item, Judged
 from schemas.chat import Message, Thinking
 from schemas.evallog import Sample
@@ -299,7 +299,7 @@ class _Run:
             verdict = verify(verifier, item.task, response)
         else:
             verdict = await self._in_thread(verify, verifier, item.task, response)
-        return Judged(verdict, measures=task.measures(item, response, verdict))
+        return Judged(whole(verdict), measures=task.measures(item, response, verdict))
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)

@@ -8,6 +8,7 @@ thinking that did not end is no answer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dataforge.errors import ModelError, PermanentError
@@ -44,6 +45,14 @@ def status_of(response: Response, verdict: Verdict | None) -> Status:
 def says_nothing(response: Response) -> bool:
     """Whether there is nothing to judge: no word, no call, no turn before."""
     return not (response.text.strip() or response.tool_calls or response.turns)
+
+
+def whole(verdict: Verdict) -> Verdict:
+    """A verdict that gives nothing for parts: a score counts right answers, as the benchmarks' own scores do.
+
+    What a verifier gives for parts stays in a sample's `parts`; a task that reports it does so in a measure.
+    """
+    return verdict if verdict.outcome != "failed" else replace(verdict, score=0.0)
 
 
 def sample_of(

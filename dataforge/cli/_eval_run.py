@@ -104,8 +104,8 @@ def run(
     if as_json:
         print_json({name: summary.to_json() for name, summary in summaries.items()})
     else:
-        for task in chosen:
-            show(task.name, summaries[task.name])
+        for one in wanted:
+            show(one.task.name, summaries[one.task.name], one.manifest["data"])
         say(f"\nlogs in {out}; to look at them: dataforge eval view {shlex.quote(str(out / chosen[0].name))}")
     if any(summary.lost for summary in summaries.values()):
         raise typer.Exit(1)
@@ -302,9 +302,17 @@ def _progress(total: int, quiet: bool) -> Iterator[tuple[Callable[[Sample], None
     yield line, console.print
 
 
-def show(task: str, summary: Summary) -> None:
-    """A summary for people: the score, what it counts, and every status."""
+def show(task: str, summary: Summary, data: Mapping[str, Any]) -> None:
+    """A summary for people: the score, what it counts, and every status.
+
+    Args:
+        data: of which rows, as a manifest has it.
+    """
     say(f"\n{task}: {summary.samples:,} samples of {summary.items:,} items")
+    part = f", {data['rows']:,} of the benchmark's {data['of']:,} rows" if "of" in data else ""
+    say(f"  data       {data['source']} {data['revision']}".rstrip() + part)
+    if "instead" in data:
+        say(f"             in place of a better source: {data['instead']}")
     say(f"  score      {_figure(summary.score)}   unparsed, empty and overlong answers count as 0")
     say(f"  of parsed  {_figure(summary.of_parsed)}   of those alone in which an answer was found")
     if summary.lost:

@@ -33,16 +33,22 @@ class HumanEval(EvalTask):
         except Inexpressible:
             return None
         prompt = f"Complete this function.\n\n```python\n{row['prompt'].rstrip()}\n```\n\n{PROGRAM}"
-        return Item(
-            str(row["task_id"]), Task(prompt=prompt, facts=facts(row["entry_point"], calls, tolerance))
-        )
+        told = facts(row["entry_point"], calls, tolerance, preamble=row["prompt"])
+        return Item(str(row["task_id"]), Task(prompt=prompt, facts=told))
 
 
-def facts(function: str, calls: list[tuple[list[Any], Any]], tolerance: float | None) -> dict[str, Any]:
-    """The facts of the verifier `code` for tests that are calls."""
+def facts(
+    function: str, calls: list[tuple[list[Any], Any]], tolerance: float | None, preamble: str = ""
+) -> dict[str, Any]:
+    """The facts of the verifier `code` for tests that are calls.
+
+    Args:
+        preamble: what the program may build on: a model that was given imports and helpers need not repeat them.
+    """
     made: dict[str, Any] = {
         "kind": "call",
         "fn_name": function,
+        "preamble": preamble,
         "tests": [{"args": arguments, "output": expected} for arguments, expected in calls],
         "stop_at_first": True,
     }

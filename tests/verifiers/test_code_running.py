@@ -40,6 +40,18 @@ def judge(program: str, tests: list[dict[str, Any]], fn_name: str = "", **facts:
     )
 
 
+def test_a_preamble_stands_before_the_program() -> None:
+    """A model that was given imports and helpers need not repeat them; what it does repeat is its own."""
+    given = "from typing import List\ndef double(n: int) -> int:\n    return 2 * n\n"
+    tests = [{"args": [[1, 2]], "output": [2, 4]}]
+    program = "from __future__ import annotations\ndef f(xs: List[int]) -> List[int]:\n    return [double(x) for x in xs]"
+    assert judge(program, tests, "f", preamble=given).passed
+    assert not judge(program, tests, "f").passed
+    assert judge(
+        f"def double(n):\n    return n + n\n{program.partition(chr(10))[2]}", tests, "f", preamble=given
+    ).passed
+
+
 # ---- cheats
 
 MANY: list[dict[str, Any]] = [

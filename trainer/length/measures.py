@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trainer.length.degeneration import GRAMS, Reference, Repetition, repetition, words
 from dataforge.statistics import (
     Interval,
     Problem,
@@ -26,6 +25,7 @@ from dataforge.statistics import (
     p_value,
     share,
 )
+from trainer.length.degeneration import GRAMS, Reference, Repetition, repetition, words
 from trainer.length.trace import Trace
 
 Ending = Literal["closed", "forced", "limit", "stopped", "none"]

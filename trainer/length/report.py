@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dataforge.errors import InputError, StorageError
+from dataforge.statistics import holm
 from trainer.disk import arriving, write_json
 from trainer.length.degeneration import Reference
 from trainer.length.measures import by_length, compare, dial, edges, ending, measure, read
-from dataforge.statistics import holm
 from trainer.length.trace import Trace
 
 FORMAT = 1

@@ -369,6 +369,7 @@ def _in_prose(task: Task, rng: random.Random) -> Made:
 
 
 def _server_broken(task: Task, rng: random.Random) -> Made:
+    task = _exact(task)
     sent = freely(task, rng)
     server = [writing.server_call(name, arguments, id=f"c{at}") for at, (name, arguments) in enumerate(sent)]
     function = rng.choice(server)["function"]
@@ -380,7 +381,12 @@ def _server_broken(task: Task, rng: random.Random) -> Made:
         sent_text + "}",
         writing.json_text(sent_text),
     ]
-    if sent_text != "{}":  # else nothing is a way to write it
+    required = next(
+        tool["function"]["parameters"].get("required")
+        for tool in task.facts["tools"]
+        if tool["function"]["name"] == function["name"]
+    )
+    if required:  # else nothing is a way to write them
         ways += ["", None, "null"]
     function["arguments"] = rng.choice(ways)
     task = task.model_copy(update={"facts": {**task.facts, "forms": []}})

