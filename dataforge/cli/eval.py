@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
         rich_markup_mode="markdown",
         no_args_is_help=True,
         help="Measure a model: every benchmark through one endpoint, every sample on record.",
-        epilog="Start with: `dataforge eval reasoning --limit 20`, then `dataforge eval view out/evals/reasoning`",
+        epilog="Start with: `dataforge eval maths --limit 20`, then `dataforge eval view out/evals/maths`",
     )
     for name in _COMMANDS:
         module = importlib.import_module(f"dataforge.cli._eval_{name}")

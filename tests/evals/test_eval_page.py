@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import typer.main
 
-from dataforge.cli import app
+from dataforge.cli.eval import register
 from evals.extraction import gold
 from evals.registry import find, names
 from schemas.evallog import GRADED, LOST, OF_THE_MODEL
@@ -41,6 +42,9 @@ def test_the_table_lists_every_status() -> None:
 
 @pytest.mark.parametrize("line", re.findall(r"^dataforge eval .*$", PAGE, flags=re.MULTILINE))
 def test_the_options_that_it_names_are_there(line: str) -> None:
+    app = typer.Typer()
+    register(app)
+    app.callback()(lambda: None)
     group: Any = typer.main.get_command(app)
     evals = group.commands["eval"]
     words = line.split()[2:]
