@@ -450,7 +450,7 @@ def _up_to(text: str, at: int, mark: str, *, blank: bool = False) -> tuple[str, 
     """What stands before a mark, and the place behind it; only space where `blank`."""
     close = after_space(text, at) if blank else text.find(mark, at)
     if close < 0 or not text.startswith(mark, close):
-        raise _Bad("the call is not closed" if blank else "the call is cut off")
+        raise _Bad(f"`{mark}` is missing")
     return text[at:close], close + len(mark)
 
 

@@ -9,7 +9,6 @@ relevance: no tool helps, and the right response is a reply in words.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +17,7 @@ from pydantic import Field
 from dataforge.verifiers.calling.equality import Expected, match, unlike_calls
 from dataforge.verifiers.calling.forms import Call, Form
 from dataforge.verifiers.calling.heard import hear
+from dataforge.verifiers.calling.replies import claims, describes_call
 from dataforge.verifiers.calling.signatures import Signature, misfit, signatures
 from dataforge.verifiers.calling.strict_json import written
 from dataforge.verifiers.protocol import (
@@ -130,26 +130,13 @@ def _turned_down(
     return failed(why, candidates=_ordered(candidates, rejected))
 
 
-_CLAIMS = re.compile(
-    r"\A\W*(?:done|sent|booked|completed|all set|finished)\b\W*(?:\Z|\n)"
-    r"|\bI(?:['’]ve|\s+have)\s+(?:just\s+|now\s+|successfully\s+|already\s+)*_DEED"
-    r"|\b(?:has|have)\s+(?:now\s+|just\s+)?been\s+(?:successfully\s+)?_DEED".replace(
-        "_DEED",
-        r"(?:sent|booked|scheduled|ordered|cancel?led|reserved|placed|transferred|paid|deleted|uploaded|e-?mailed|texted"
-        r"|created|updated|turned\s+(?:on|off))\b",
-    ),
-    re.IGNORECASE,
-)
-"""A reply that says that the thing was done, where no tool was called to do it."""
-
-
 def _reply(
     prose: str, question: str, known: Mapping[str, Signature], rejected: tuple[Candidate, ...]
 ) -> Verdict:
     """The verdict on a reply where no tool was to be called."""
-    if _CLAIMS.search(prose):
+    if claims(prose):
         return failed("the reply claims to have done what no tool was called for", candidates=rejected)
-    if any(re.search(rf"(?<![\w.]){re.escape(name)}\s*\(", prose) for name in known):
+    if describes_call(prose, known):
         return failed("a call is written out in the reply", candidates=rejected)
     if not any(char.isalnum() for char in prose):
         return unparsed("no tool is called, and nothing is said", candidates=rejected)
