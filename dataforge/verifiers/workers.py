@@ -43,7 +43,7 @@ class _Worker:
     def __init__(self) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, *sys.path, os.environ.get("PYTHONPATH", "")]))
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
             # `-P`: a file of the working folder is no module of ours.
             [
                 sys.executable,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from dataforge.verifiers import Facts, Response, Verdict, Verifier, find, verify
 from dataforge.verifiers.many import verify_all
 from dataforge.verifiers.protocol import Candidate, Case, failed, passed
+from dataforge.verifiers.workers import _Worker
 from schemas.task import Task
 
 
@@ -148,3 +153,89 @@ def test_a_verdict_as_json_has_every_candidate() -> None:
 
 def test_finding_one_imports_no_other() -> None:
     assert find("exact").family == find("fuzzy").family
+
+
+# ---- workers and their grader
+
+_GRADER = """
+import os, sys, threading, time
+from dataforge.verifiers import workers
+worker = workers._Worker()
+# The worker answers, so it is up; what it gets then keeps it from its pipe, as a hanging library would.
+from dataforge.verifiers import Response, find
+from schemas.task import Task
+exact = find("exact")
+assert worker.judge(exact, Task(prompt="?", facts={"answer": "1"}), Response("1")) is not None
+if sys.argv[1] == "a fork holds its pipe" and os.fork() == 0:
+    time.sleep(20)
+    os._exit(0)
+if sys.argv[1] == "it sleeps":
+    import pickle
+    workers._send(worker.process.stdin, pickle.dumps((Sleeper, {}, None)))
+print(worker.process.pid, flush=True)
+time.sleep(60)
+"""
+
+_SLEEPER = """
+import time
+class Sleeper:
+    limit_s = 60.0
+    def __init__(self):
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", ["it is idle", "it sleeps", "a fork holds its pipe"])
+def test_a_worker_dies_with_its_grader_even_if_that_is_killed(how: str, tmp_path: Path) -> None:
+    (tmp_path / "sleeping.py").write_text(_SLEEPER)
+    grader = subprocess.Popen(
+        [sys.executable, "-c", "from sleeping import Sleeper\n" + _GRADER, how],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "ignore"},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert grader.stdout is not None
+    with grader.stdout:
+        worker = Path(f"/proc/{int(grader.stdout.readline())}")
+        if how == "it sleeps":
+            time.sleep(0.5)
+        assert _runs(worker)
+        grader.kill()
+        grader.wait()
+        ends = time.monotonic() + 10
+        while _runs(worker) and time.monotonic() < ends:
+            time.sleep(0.05)
+    try:
+        assert not _runs(worker)
+    finally:
+        try:
+            os.killpg(grader.pid, 9)
+        except ProcessLookupError:
+            pass
+
+
+def _runs(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_worker_whose_grader_is_gone_already_ends_at_once() -> None:
+    command = "from dataforge.verifiers import workers; workers.serve(1 << 30)"
+    ended = subprocess.run([sys.executable, "-c", command], stdin=subprocess.PIPE, timeout=60, check=False)
+    assert ended.returncode == -9
+
+
+def test_the_working_folder_is_none_that_a_worker_imports_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pickle.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    worker = _Worker()
+    try:
+        assert worker.judge(OddInAWorker(), TASK, Response("4")) == passed("4")
+    finally:
+        worker.end()

@@ -20,7 +20,8 @@ from dataforge.verifiers.coding.comparing import same_output, same_value
 from dataforge.verifiers.coding.exercise import answers
 from dataforge.verifiers.coding.finding import fenced, find_program
 from dataforge.verifiers.library.code import EXERCISES
-from dataforge.verifiers.sandbox import IsolationError, pool, session
+from dataforge.verifiers.sandbox import IsolationError, Limits, Run, pool, session
+from dataforge.verifiers.sandbox.container import Container
 from schemas.task import Task
 
 pytestmark = [
@@ -98,6 +99,21 @@ def test_expected_values_are_nowhere_in_the_sandbox() -> None:
     assert "the-hidden-answer" not in json.dumps(verdict.to_json())
 
 
+def test_expected_values_are_in_nothing_that_the_sandbox_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+    before = Container.run
+
+    def run(self: Container, payload: dict[str, Any], stdin: bytes, limits: Limits) -> Run:
+        given.append(repr((payload, stdin, limits)))
+        return before(self, payload, stdin, limits)
+
+    monkeypatch.setattr(Container, "run", run)
+    judge("print(input())", [{"input": f"in{n}", "output": f"hidden{n}"} for n in range(3)])
+    judge("def f(x): return x", [{"args": [f"in{n}"], "output": f"hidden{n}"} for n in range(3)], "f")
+    assert [f"in{n}" in one for n, one in zip([0, 1, 2, 0, 1, 2], given, strict=True)] == [True] * 6
+    assert "hidden" not in "".join(given)
+
+
 # ---- verdicts
 
 
@@ -133,6 +149,27 @@ def test_it_can_stop_at_the_first_failure() -> None:
 def test_the_reason_says_how_a_test_ended_and_tells_no_input(program: str, said: str) -> None:
     verdict = judge(program, [{"input": "", "output": "1"}])
     assert verdict.reason == f"0 of 1 tests passed; test 1: {said}"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def f(x): return type(x, (), {})()",
+        "def f(x): raise type(x, (Exception,), {})(x)",
+        "def f(x): import sys; sys.stderr.write('Traceback \\n' + x); sys.exit(1)",
+        "def f(x): import sys; sys.exit(x)",
+        "def f(x): raise ValueError(x)",
+        "def f(x): import os; os.write(2, ('  File \\n' + x + ': 1').encode()); os._exit(1)",
+        "def f(x):\n e = KeyError(x)\n e.add_note(x)\n raise e",
+        "def f(x): exec(f'{x} = 1\\nraise {x}')",
+        "def f(x): return {x: {x}}",
+        "def f(x): print(x); return x",
+    ],
+)
+def test_no_program_can_tell_of_a_hidden_input_by_the_reason(program: str) -> None:
+    verdict = judge(program, [{"args": ["secret"], "output": 1}], "f")
+    assert verdict.outcome == "failed"
+    assert "secret" not in verdict.reason
 
 
 def test_tests_do_not_see_each_other() -> None:

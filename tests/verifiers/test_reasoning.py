@@ -377,3 +377,140 @@ def test_floods_are_judged_at_once(text: str, form: answers.Form) -> None:
             verdict = judged(said, **{**task.facts, "form": form})
             assert verdict.outcome in ("failed", "unparsed")
             assert time.process_time() - began < REASONING.limit_s / 4, (name, said[:30])
+
+
+FLOODS = (
+    "9" * 5_000,
+    "\n".join([" ".join(["9" * 4_400] * 4)] * 4),
+    "[" * 600 + "]" * 600,
+    "[" * 900 + "1" + "]" * 900,
+    '{"0":' * 3_000,
+    "((((((9**60)**60)**60)**60)**60)**60)",
+    "A" + " " * 19_000 + "?",
+    "Move disk 1 from Peg 1 to Peg 2" + "\n" * 19_000 + "?",
+    "A=1," * 4_000,
+    "\\text{" * 2_500 + "1" + "}" * 2_500,
+    '"' * 9_000 + "1" + '"' * 9_000,
+    "1" + "." * 15_000,
+    "**" * 9_000,
+    "\\frac{" * 3_000,
+)
+
+
+@pytest.mark.parametrize("name", sorted(KEPT))
+def test_no_flood_is_an_error_for_any_task(name: str) -> None:
+    item = making.made(name, "fixed").item
+    facts = {"task": name, "answer": item.answer, "metadata": dict(item.metadata)}
+    judged("<answer>?</answer>", **facts)  # loads what the package loads
+    for flood in FLOODS:
+        began = time.process_time()
+        verdict = judged(f"<answer>{flood}</answer>", **facts)
+        assert verdict.outcome in ("failed", "unparsed"), (flood[:30], verdict)
+        assert time.process_time() - began < 0.5, flood[:30]
+
+
+GRAPH = {"vertices": [0, 1, 2], "edges": [[0, 1]], "color_options": [1, 2]}
+SUM = {"words_letters": ["A", "B"], "result_letters": "C", "allow_leading_zero": False}
+PEGS = {"num_disks": 2, "num_pegs": 3, "start_peg": 1, "target_peg": 3}
+MOVES = "Move disk 1 from Peg 1 to Peg 2\nMove disk 2 from Peg 1 to Peg 3\nMove disk 1 from Peg 2 to Peg 3"
+MAZE = {"matrix": [["*", "O"], ["X", "#"]]}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "metadata", "right", "wrong"),
+    [
+        (
+            "graph_color",
+            '{"0": 1, "1": 2, "2": 1}',
+            {"puzzle": GRAPH},
+            ('{"2":2,"1":2,"0":1}',),
+            (
+                '{"0": 2, "0": 1, "1": 2, "2": 1}',
+                '{"0": 1, "1": 2, "2": 1, "3": 1}',
+                '{"0": 1, "1": 1, "2": 1}',
+                '{"0": 1, "1": 2, "2": 3}',
+                '{"0": 1, "1": 2, "2": true}',
+                '{"0": 1, "1": 2, "2": {"a": 1}}',
+                "[1, 2, 1]",
+            ),
+        ),
+        (
+            "cryptarithm",
+            "A=1,B=2,C=3",
+            SUM,
+            ("A = 1, B = 2, C = 3", "A=1\nB=2\nC=3", "C=3,B=2,A=1"),
+            ("A=9,A=1,B=2,C=3", "A=1,B=2,C=3,C=4", "A=1,B=2", "A=1,B=1,C=2", "A=1,B=2,C=3,D=4"),
+        ),
+        (
+            "tower_of_hanoi",
+            MOVES,
+            PEGS,
+            (
+                MOVES.lower(),
+                "1. " + MOVES.replace("\n", ".\n2) "),
+                f"Move disk 1 from Peg 1 to Peg 3\nMove disk 1 from Peg 3 to Peg 1\n{MOVES}",
+            ),
+            (
+                MOVES.rsplit("\n", 1)[0],
+                MOVES.replace("disk 2", "disk 1"),
+                MOVES.replace("Peg 3", "Peg 4"),
+                "Move disk 1 from Peg 1 to Peg 3\nMove disk 2 from Peg 1 to Peg 3",
+                f"{MOVES}\nThen we are done.",
+            ),
+        ),
+        ("advanced_geometry", "269.590", {}, ("269.590", "269.59°", "r = 269.5901"), ("269.585", "269.600", "269.6")),
+        ("coin_flip", "0.3125", {}, ("5/16", "\\frac{5}{16}", "$\\dfrac{5}{16}$"), ("-\\frac{5}{16}", "16/5", "5/0")),
+        ("simple_equations", "-1234", {}, ("u = -1{,}234", "\u20131,234", "x=\u22121234"), ("u = 1234", "1,23,4")),
+        ("power_function", "3.158e-12", {}, ("3.16 \\times 10^{-12}", "3.16 × 10^-12"), ("3.16 × 10^12", "3.26 × 10^-12")),
+        (
+            "simple_integration",
+            "-3*X**7/2 + 2*X**3 + C",
+            {"variable": "X", "integrand": "-21*X**6/2 + 6*X**2"},
+            ("-\\frac{3X^7}{2} + 2X^3 + c", "-\\frac{3}{2} \\cdot x^{7} + 2x^{3}", "-3*X**7/2 + 2*X**3 + C**"),
+            ("-\\frac{3X^7}{2} - 2X^3 + C", "-3X^7/2 + 2X^3 + CX", "-\\frac{2}{3}X^7 + 2X^3"),
+        ),
+        (
+            "puzzle24",
+            "6*(6 + 1 - 3)",
+            {"numbers": [6, 1, 3, 6]},
+            ("6 \\times \\left(6 + 1 - 3\\right)", "6 \\cdot (6+1\u22123)"),
+            ("6 \\times (6 - 1 - 3)", "24", "\\frac{24}{1}"),
+        ),
+        (
+            "rotate_matrix",
+            "1 2\n3 4",
+            {},
+            ("[[1, 2], [3, 4]]", "[1,2]\n[3,4]", "| 1 | 2 |\n|---|:-:|\n| 3 | 4 |", "1 2\n\n3 4", "1, 2\n3, 4"),
+            ("[[3, 4], [1, 2]]", "[[1, 2, 3, 4]]", "| 1 | 3 |\n|---|---|\n| 2 | 4 |", "[[1, 2], [3]]", "12\n34"),
+        ),
+        ("shortest_path", "right down", MAZE, ("Right, Down", "RIGHT → DOWN"), ("Right or down", "down right", "right")),
+        ("spiral_matrix", "1 2 4 3", {}, ("[1, 2, 4, 3]", "1, 2, 4, 3"), ("[1, 2, 3, 4]", "[1, 2, 4]")),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value in KEPT else "",
+)  # fmt: skip
+def test_spellings_of_right_answers_pass_and_wrong_ones_fail(
+    name: str, answer: str, metadata: dict[str, Any], right: tuple[str, ...], wrong: tuple[str, ...]
+) -> None:
+    facts = {"task": name, "answer": answer, "metadata": metadata}
+    for said in right:
+        assert judged(f"<answer>{said}</answer>", **facts).passed, said
+    for said in wrong:
+        assert judged(f"<answer>{said}</answer>", **facts).outcome == "failed", said
+
+
+@pytest.mark.parametrize(
+    ("said", "form", "passes"),
+    [
+        ("<Answer>8</Answer>", "tags", True),
+        ("<answer>Answer: 8</answer>", "tags", True),
+        ("<answer>7</answer> <ANSWER>8</ANSWER>", "tags", False),
+        ("### Answer: 8", "line", True),
+        ("- **Answer:** 8", "line", True),
+        ("> Answer : 8", "line", True),
+        ("Answer：8", "line", True),
+        ("- Answer: 7\nAnswer: 8", "line", False),
+        ("Not the answer: 8", "line", False),
+    ],
+)
+def test_signs_around_the_place_of_an_answer(said: str, form: str, passes: bool) -> None:
+    assert judged(said, task="gcd", answer="8", form=form).passed is passes

@@ -324,19 +324,59 @@ def test_two_thousand_verdicts_take_less_than_a_cpu_second() -> None:
     assert time.process_time() - start < 0.5
 
 
+OFFERED = [
+    {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
+    for name in ("get_weather", "send_email", "now")
+]
+
+CLAIMS = (
+    "Done!", "All done.", "Okay, done! Anything else?", "**Done!** The reminder is set.", "Sure thing, it's done.", "✅ Email sent!",
+    "Reminder set for 9 am.", "I've sent the e-mail to Omar.", "I just sent the email to Omar.", "I sent it.", "I booked your table.",
+    "Sure!\n\nI've sent the email.\n\nAnything else?", "Your table has been booked for eight.", "Your flight is booked.",
+    "The email has been sent to Omar.", "I've added the event to your calendar.", "I turned off the lights.",
+    "I've gone ahead and scheduled the meeting.", "Don't worry, I've sent the message.", "I've taken care of that for you!",
+)  # fmt: skip
+DESCRIBED = (
+    'I would call get_weather(city="Oslo") here.', "Now now() is due.", 'I would use get_weather with {"city": "Oslo"}.',
+    'Action: get_weather\nAction Input: {"city": "Oslo"}', '{"tool": "get_weather", "args": {"city": "Oslo"}}',
+    '{"get_weather": {"city": "Oslo"}}', "Tool: get_weather\nArguments: city=Oslo", '```python\nget_weather(city="Oslo")\n```',
+    '[book_flight(to="Oslo")]', 'functions.get_weather({"city": "Oslo"})', "get_weather city=Oslo",
+)  # fmt: skip
+REPLIED = (
+    "None of these tools can do that; you could ask your bank.", "I haven't sent anything: no tool here sends letters.",
+    "The Eiffel Tower was completed in 1889.", "The concert has been cancelled several times.", "An email is sent over SMTP.",
+    "I only have get_weather (for the weather) and send_email (for mail).", "Neither get_weather nor send_email helps here.",
+    "I can't tell you whether the parcel has been sent.", "Once your payment has been made, the ticket arrives.",
+    "If I had booked it, you would know.", 'You could write: "I\'ve sent the parcel."', "Done means finished.",
+    "Here is a draft:\n\nSubject: Report\n\nHi Bob,\n\nI've sent the report.\n\nAna", "I've changed the order of the words.",
+    "I've made a list of three words: bone, phone, lone.", "Completed in 1889, the tower is 330 m tall.",
+    "I can't send it, but here is a text:\n\nDear Omar,\nI have sent you the report.", "I have updated the sentence as you asked.",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "passes"),
-    [
-        ("Done!", False),
-        ("I've sent the e-mail to Omar.", False),
-        ("Your table has been booked for eight.", False),
-        ('I would call get_weather(city="Oslo") here.', False),
-        ("None of these tools can do that; you could ask your bank.", True),
-        ("I haven't sent anything: no tool here sends letters.", True),
-        ("The Eiffel Tower was completed in 1889.", True),
-    ],
+    [*((text, False) for text in (*CLAIMS, *DESCRIBED)), *((text, True) for text in REPLIED)],
 )
-def test_where_no_tool_helps_nothing_may_be_claimed_done(text: str, passes: bool) -> None:
-    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
-    task = Task(prompt="?", facts={"tools": tools, "calls": []})
-    assert verify(find("tool_calls"), task, Response(text)).passed is passes
+def test_where_no_tool_helps_nothing_may_be_claimed_done_or_called_in_words(text: str, passes: bool) -> None:
+    task = Task(prompt="?", facts={"tools": OFFERED, "calls": []})
+    assert verify(VERIFIER, task, Response(text)).passed is passes
+
+
+@pytest.mark.parametrize(
+    "unit", ["“", "I just ", "your a ", "\n\n> ", "{'", "get_weather {", "now(", "[now(", "sure! ", "\nHi "]
+)
+def test_floods_are_judged_in_time(unit: str) -> None:
+    task = Task(prompt="?", facts={"tools": OFFERED, "calls": []})
+    start = time.process_time()
+    assert verify(VERIFIER, task, Response(unit * (100_000 // len(unit)))).error is None
+    assert time.process_time() - start < 0.4
+
+
+def test_two_forms_in_one_reply_are_no_calls() -> None:
+    calls = [("f", {"mode": "a"})]
+    marked = [writing.text_of(calls, form) for form in ("hermes", "llama_function", "mistral", "deepseek")]
+    for first in marked:
+        for second in marked:
+            if first != second:
+                assert judged(task(call(), call()), f"{first}\n{second}").outcome == "failed", (first, second)

@@ -30,6 +30,10 @@ SCHEMA = {
 KNOWN = signatures([{"type": "function", "function": {"name": "tool", "parameters": SCHEMA}}])
 
 
+SEEK = writing.text_of([("tool", {})], "deepseek")
+"""DeepSeek's way to call it, in whose marks the bars and the spaces are characters of their own."""
+
+
 def reading(text: str) -> Reading:
     return read(text, 0, len(text), KNOWN)
 
@@ -114,7 +118,13 @@ def test_text_around_blocks_is_prose() -> None:
         ("<tool_call><function=tool>{}</function></tool_call>", "JSON stands in"),
         ("<function=tool><parameter=a>1</function>", "parameter is not closed"),
         ("<function=tool><parameter=a>1</parameter><parameter=a>1</parameter></function>", "twice"),
-        ("<|python_tag|>print(1)", "no JSON"),
+        ("<|python_tag|>print(1)", "arguments with names"),
+        (SEEK.replace("{}", '{"a": 1'), "no JSON"),
+        (SEEK.replace("{}", "{} ok"), "is missing"),
+        (SEEK.replace("{}", "[]"), "is missing"),
+        (SEEK.removesuffix(writing.seek("calls", "end")), "is missing"),
+        (writing.seek("calls", "begin") + writing.seek("calls", "end"), "no call in the block"),
+        (writing.seek("outputs", "begin"), "closes nothing"),
         ('<|python_tag|>{"name": "tool", "parameters": {}} and more', "something stands behind"),
         ('<|python_tag|>{"name": "tool", "parameters": {}};', "no JSON"),
         ('<|python_tag|>{"name": "tool", "parameters": {}}<|eom_id|>x', "behind the call"),
@@ -122,7 +132,7 @@ def test_text_around_blocks_is_prose() -> None:
         ('{"name": "tool", "parameters": "{}"}', "whole reply"),
         ('[{"name": "tool", "arguments": {}}] ok', "whole reply"),
         ('[TOOL_CALLS] [{"name": "tool", "arguments": {}}] ok', "behind the calls"),
-        ("[TOOL_CALLS]tool{}", "no JSON"),
+        ("[TOOL_CALLS]tool{}", "`[ARGS]` is missing"),
         ("[tool(1)]", "arguments with names"),
         ("[tool(**{})]", "arguments with names"),
         ("[tool(a=b)]", "can't be read as Python's"),
@@ -213,10 +223,9 @@ def test_parsed_calls_are_read_strictly() -> None:
 
     assert one('{"a": 1}', id="x").calls[0].id == "x"
     assert one({"a": 1}).calls[0].arguments == {"a": 1}
-    for absent in ("", None):  # how some servers send a call without arguments
+    for absent in ("", None, "null"):  # how some servers send a call without arguments
         assert one(absent).calls[0].arguments == {}
     for bad in (
-        "null",
         '"{}"',
         "{",
         "[]",
@@ -248,9 +257,23 @@ def test_json_is_bounded_in_depth() -> None:
         ("[tool(a=1)]", "pythonic", {"a": 1}),
         ("tool(a=-1.5, b='x', c=[True, None], d={'k': \"v\"})", "pythonic",
          {"a": -1.5, "b": "x", "c": [True, None], "d": {"k": "v"}}),
+        ('[TOOL_CALLS]tool[CALL_ID]a1[ARGS]{"a": 1}</s>', "mistral", {"a": 1}),
+        ('[TOOL_CALLS] [{"name": "tool", "arguments": {"a": 1}, "id": "x"}]', "mistral", {"a": 1}),
+        ("<|python_tag|>tool(a=1)<|eom_id|>", "pythonic", {"a": 1}),
+        ("<|python_start|>[tool(a=1)]<|python_end|><|eot|>", "pythonic", {"a": 1}),
+        # No arguments, in every form: as nothing, as null and as an empty text.
         ('<tool_call>{"name": "tool"}</tool_call>', "hermes", {}),
         ('<tool_call>{"name": "tool", "arguments": null}</tool_call>', "hermes", {}),
+        ('<tool_call>{"name": "tool", "arguments": ""}</tool_call>', "hermes", {}),
         ('{"name": "tool"}', "llama", {}),
+        ('<|python_tag|>{"name": "tool", "parameters": null}', "llama", {}),
+        ("<function=tool>null</function>", "llama_function", {}),
+        ("<tool_call><function=tool></function></tool_call>", "qwen3_coder", {}),
+        ("[TOOL_CALLS]tool[ARGS]", "mistral", {}),
+        ("[TOOL_CALLS]tool[ARGS]null", "mistral", {}),
+        (SEEK.replace("{}", "null"), "deepseek", {}),
+        (SEEK.replace("{}", ""), "deepseek", {}),
+        ("[tool()]", "pythonic", {}),
     ],
 )  # fmt: skip
 def test_each_form_gives_its_call(text: str, form: str, arguments: dict[str, Any]) -> None:
@@ -260,6 +283,19 @@ def test_each_form_gives_its_call(text: str, form: str, arguments: dict[str, Any
     [call] = made.calls
     assert call.span is not None
     assert text[slice(*call.span)] == call.text
+
+
+def test_the_span_of_a_call_of_deepseeks_is_the_call() -> None:
+    assert (
+        SEEK
+        == "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>tool<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>"
+    )
+    [one] = reading("Let me see. " + SEEK + SEEK.replace("{}", "{")).calls
+    assert one.text == "<｜tool▁call▁begin｜>tool<｜tool▁sep｜>{}<｜tool▁call▁end｜>"
+
+
+def test_a_list_of_calls_is_one_whatever_it_names() -> None:
+    assert [one.name for one in reading("[fly(to='Oslo'), tool()]").calls] == ["fly", "tool"]
 
 
 def test_python_that_names_no_tool_is_prose() -> None:

@@ -62,6 +62,19 @@ def test_a_program_without_end_is_ended() -> None:
         assert len(episode.executed) == 3
 
 
+def test_a_program_that_sleeps_is_ended_and_the_model_is_told() -> None:
+    from dataforge.verifiers.calling.tools import python
+
+    assert python.WALL_S <= 2 * python.CPU_S + 5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(python, "WALL_S", 0.5)
+        episode = Episode(Task(prompt="?", facts={"tools": ["python"]}))
+        code = block("python", {"code": "import time; print(1, flush=True); time.sleep(60)"})
+        step = episode.step(Message(role="assistant", content=code))
+        assert not step.finished
+        assert json.loads(step.messages[0].content) == {"error": "the program did not end in time"}
+
+
 TASK = Task(prompt="?", facts={"tools": ["python"], "answer": 3})
 
 

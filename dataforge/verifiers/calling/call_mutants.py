@@ -30,7 +30,18 @@ REPLIES = (
     "None of my tools can do that, I'm afraid.", "Could you tell me which one you mean?", "Gladly: it is 43.",
     "I can't look that up, but here is how you could do it yourself: open the settings.", "Qual é a data, por favor?",
     'A JSON example: {"a": [1, 2], "b": "c"} - as you see, it is simple.', "Which date?", "我需要更多信息。", "Don't worry about it!",
-    "Use `f(x)` for that; <b>bold</b> is HTML.",
+    "Use `f(x)` for that; <b>bold</b> is HTML.", "I can't tell you whether it has been sent.", "The concert has been cancelled twice.",
+    "I haven't booked anything: I have no tool for it.", "If I had sent it, you would know.", 'You could write: "I\'ve sent it."',
+    "I can only draft it:\n\nDear Ana,\nI have sent the book.\nBest, Bo", "I've changed the order of the words.",
+)  # fmt: skip
+_CLAIMS = (
+    "Done!", "All done.", "Sure! I've booked it.", "I've sent the message to Ana.", "Your table has been booked for eight.",
+    "The e-mail has been sent.", "Okay, it's done.", "Reminder set for 9 am.", "I have successfully scheduled the meeting.",
+    "**Done!**", "I turned off the lights.", "Don't worry, I've paid the bill.", "Great news! Your order has been placed.",
+)  # fmt: skip
+_DESCRIBED = (
+    "I would call NAME(a=1) here.", "I'd use NAME with JSON.", "Action: NAME\nAction Input: JSON", '{"tool": "NAME", "args": JSON}',
+    '{"NAME": JSON}', "```python\nNAME(a=1)\n```", "functions.NAME(JSON)", "NAME: JSON", "[NAME_of_none(a=1)]",
 )  # fmt: skip
 _REFUSALS = ("I'm sorry, but I can't help with that.", "As an AI, I am not able to do this.", "No.")
 
@@ -273,6 +284,8 @@ _BROKEN = (
     '<tool_call>\n{"name": "NAME", "arguments": {}} {"name": "NAME", "arguments": {}}\n</tool_call>', "<|python_tag|>NAME.call(a=1)",
     '<tool_call>\n{"name": "NAME", "arguments": {"a": "b\nc"}}\n</tool_call>', "<function=NAME>{bad}</function>",
     '<tool_response>\n{"result": 1}\n</tool_response>', "<tool_response>", 'So: {"name": "NAME", "arguments": {}}.',
+    writing.seek("calls", "begin"), writing.text_of([("NAME", {})], "deepseek").replace("{}", "{"), "[TOOL_CALLS]NAME{}",
+    '[TOOL_CALLS] [{"name": "NAME"',
 )  # fmt: skip
 
 
@@ -406,7 +419,19 @@ _MUTATIONS: tuple[Callable[[Task, random.Random], Made], ...] = (
 
 def mute_mutant(task: Task, rng: random.Random) -> Case:
     kind = rng.choice(
-        ("call", "empty", "thinking", "unclosed", "echo", "malformed", "blank", "cut off", "bare")
+        (
+            "call",
+            "empty",
+            "thinking",
+            "unclosed",
+            "echo",
+            "malformed",
+            "blank",
+            "cut off",
+            "bare",
+            "claim",
+            "described",
+        )
     )
     offers = [offer for offer in OFFERS if offer.schema in task.facts["tools"]]
     made = request(rng.choice(offers), rng)
@@ -420,7 +445,12 @@ def mute_mutant(task: Task, rng: random.Random) -> Case:
     if kind == "bare":
         text = f"{rng.choice(REPLIES)} {writing.llama_object(*call[0])}"
         return Case(task, Response(text), False, "a bare call in prose where none is due")
+    if kind == "described":
+        written = rng.choice(_DESCRIBED).replace("NAME", made.offer.name)
+        text = written.replace("JSON", writing.json_text(made.arguments or {"a": 1}))
+        return Case(task, with_thinking(Response(text), rng), False, "a call described in words")
     response = {
+        "claim": with_thinking(Response(rng.choice(_CLAIMS) + rng.choice(("", " Anything else?"))), rng),
         "empty": Response(""),
         "thinking": Response(f"<think>\n{rng.choice(REPLIES)}\n</think>\n"),
         "unclosed": Response(f"<think>\n{rng.choice(REPLIES)}"),

@@ -151,20 +151,21 @@ def text_of(
         return f"[TOOL_CALLS] {json_text(listed, rng)}"
     if form == "deepseek":
         fenced = rng is not None and rng.random() < 0.5
-        return f"{_seek('calls', 'begin')}{''.join(_seek_call(*call, fenced, rng) for call in calls)}{_seek('calls', 'end')}"
+        return f"{seek('calls', 'begin')}{''.join(_seek_call(*call, fenced, rng) for call in calls)}{seek('calls', 'end')}"
     if form == "pythonic":
         return f"[{', '.join(_python_call(name, arguments, rng) for name, arguments in calls)}]"
     raise CannotCarry("calls that a server parses are no text")
 
 
-def _seek(*words: str) -> str:
+def seek(*words: str) -> str:
+    """One of DeepSeek's marks."""
     return "<\uff5ctool\u2581" + "\u2581".join(words) + "\uff5c>"
 
 
 def _seek_call(name: str, arguments: Mapping[str, Any], fenced: bool, rng: random.Random | None) -> str:
     body = json_text(arguments, rng)
-    said = f"function{_seek('sep')}{name}\n```json\n{body}\n```" if fenced else name + _seek("sep") + body
-    return _seek("call", "begin") + said + _seek("call", "end")
+    said = f"function{seek('sep')}{name}\n```json\n{body}\n```" if fenced else name + seek("sep") + body
+    return seek("call", "begin") + said + seek("call", "end")
 
 
 def _python_call(name: str, arguments: Mapping[str, Any], rng: random.Random | None) -> str:

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from textwrap import dedent
 from typing import Any, Literal
 
 from schemas.task import Task
 
 Kind = Literal["stdin", "call"]
+
+_NAMES = """
+    amber basil cedar delta ember fjord grove hazel inlet jolly karma lemon maple north ocean pearl quartz river stone tulip
+    umbra velvet willow xenon yacht zephyr
+"""
+WORDS = tuple(_NAMES.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,20 @@ class Exercise:
 
 
 Maker = Callable[[random.Random], Exercise]
+
+
+def written(
+    statement: str, solution: str, inputs: Sequence[Any], signature: str = "", *, floats: bool = False
+) -> Exercise:
+    """An exercise from texts that are indented as they stand in our source; without a signature, a script."""
+    return Exercise(
+        " ".join(dedent(statement).split()),
+        dedent(solution).strip() + "\n",
+        tuple(inputs),
+        signature.partition("(")[0],
+        signature,
+        floats,
+    )
 
 
 def answers(exercise: Exercise, solution: str | None = None) -> list[Any]:

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import random
 import string
-from textwrap import dedent
 from typing import Any
 
-from dataforge.verifiers.coding.exercise import Exercise
-
-_NAMES = """
-    amber basil cedar delta ember fjord grove hazel inlet jolly karma lemon maple north ocean pearl quartz river stone tulip
-    umbra velvet willow xenon yacht zephyr
-"""
-WORDS = tuple(_NAMES.split())
+from dataforge.verifiers.coding.exercise import WORDS, Exercise, written
+from dataforge.verifiers.coding.texts import (
+    balanced,
+    capitals,
+    palindrome,
+    run_lengths,
+    shift_letters,
+    to_roman,
+    top_words,
+)
 
 
 def _ints(rng: random.Random, low: int, high: int, most: int, least: int = 0) -> list[int]:
     return [rng.randint(low, high) for _ in range(rng.randint(least, most))]
-
-
-def _exercise(
-    statement: str, solution: str, inputs: list[list[Any]], signature: str, *, floats: bool = False
-) -> Exercise:
-    name = signature.partition("(")[0]
-    return Exercise(
-        " ".join(dedent(statement).split()),
-        dedent(solution).strip() + "\n",
-        tuple(inputs),
-        name,
-        signature,
-        floats,
-    )
 
 
 def count_between(rng: random.Random) -> Exercise:
@@ -40,7 +28,7 @@ def count_between(rng: random.Random) -> Exercise:
     border = "Numbers equal to a border count." if closed else "Numbers equal to a border do not count."
     inputs: list[list[Any]] = [[[3, 7, 7, 1, 9], 3, 7], [[], 0, 5], [[5, 5, 5], 5, 5]]
     inputs += [[_ints(rng, -20, 20, 15, 5), rng.randint(-15, 0), rng.randint(1, 15)] for _ in range(4)]
-    return _exercise(
+    return written(
         f"It returns how many of the whole numbers in `values` lie between `low` and `high`. {border}",
         f"""
         def count_between(values, low, high):
@@ -55,7 +43,7 @@ def running_total(rng: random.Random) -> Exercise:
     cap = rng.randint(10, 40)
     inputs: list[list[Any]] = [[[cap - 1, 1, 2]], [[]], [[cap + 1]], [[cap, 1]]]
     inputs += [[_ints(rng, 0, cap, 12, 4)] for _ in range(3)]
-    return _exercise(
+    return written(
         f"""It returns the list of running totals of `numbers` (none is negative). Whenever a total would be more than {cap}, it starts
         again from 0 instead: that place of the list holds 0, and the next number is added to 0.""",
         f"""
@@ -80,7 +68,7 @@ def rotate(rng: random.Random) -> Exercise:
     cut = "steps % len(items)" if left else "-steps % len(items)"
     inputs: list[list[Any]] = [[[1, 2, 3, 4, 5], 2], [[], 3], [["a"], 7], [["x", "y", "z"], 10]]
     inputs += [[rng.sample(WORDS, rng.randint(2, 7)), rng.randint(0, 20)] for _ in range(3)]
-    return _exercise(
+    return written(
         f"""It returns a new list with the items of `items` rotated by `steps` places to the {side}. `steps` is not negative, and may be
         larger than the list is long; an empty list stays empty.""",
         f"""
@@ -92,52 +80,6 @@ def rotate(rng: random.Random) -> Exercise:
         """,
         inputs,
         f"rotate_{side}(items, steps)",
-    )
-
-
-def capitals(rng: random.Random) -> Exercise:
-    every = rng.randint(2, 4)
-    ordinal = {2: "second", 3: "third", 4: "fourth"}[every]
-    inputs: list[list[Any]] = [["one two three four five six"], [""], ["single"]]
-    inputs += [[" ".join(rng.choices(WORDS, k=rng.randint(3, 12)))] for _ in range(4)]
-    return _exercise(
-        f"""It returns `sentence` with every {ordinal} word in capital letters (the {every}th, the {2 * every}th and so on, counted
-        from 1) and the others unchanged. Words are separated by single spaces.""".replace(
-            "2th", "2nd"
-        ).replace("3th", "3rd"),
-        f"""
-        def shout(sentence):
-            words = sentence.split(" ")
-            for place in range({every} - 1, len(words), {every}):
-                words[place] = words[place].upper()
-            return " ".join(words)
-        """,
-        inputs,
-        "shout(sentence)",
-    )
-
-
-def shift_letters(rng: random.Random) -> Exercise:
-    by = rng.randint(1, 25)
-    inputs: list[list[Any]] = [["Hello, World!"], [""], ["xyz XYZ"], ["Größe 12, naïve"]]
-    inputs += [[" ".join(rng.choices(WORDS, k=4)).title()] for _ in range(3)]
-    return _exercise(
-        f"""It returns `text` with each letter from a to z and A to Z moved {by} places on in the alphabet, past z on to a again. Capitals stay
-        capitals; every other character, accented letters included, stays as it is.""",
-        f"""
-        def shift(text):
-            moved = []
-            for character in text:
-                for first in ("a", "A"):
-                    place = ord(character) - ord(first)
-                    if 0 <= place < 26:
-                        character = chr(ord(first) + (place + {by}) % 26)
-                        break
-                moved.append(character)
-            return "".join(moved)
-        """,
-        inputs,
-        "shift(text)",
     )
 
 
@@ -161,7 +103,7 @@ def merge_intervals(rng: random.Random) -> Exercise:
         [[[1, 4], [5 + gap, 8]]],
     ]
     inputs += [[drawn()] for _ in range(3)]
-    return _exercise(
+    return written(
         f"""`intervals` is a list of pairs `[start, end]` of whole numbers with start at most end. It returns them sorted by start, with
         intervals {rule} merged into one, as often as that is possible.""",
         f"""
@@ -183,7 +125,7 @@ def count_pairs(rng: random.Random) -> Exercise:
     word, sign = rng.choice([("sum", "+"), ("product", "*")])
     inputs: list[list[Any]] = [[[1, 2, 3, 4, 3], 6], [[], 0], [[2, 2, 2], 4], [[5], 5]]
     inputs += [[_ints(rng, -6, 6, 14, 6), rng.randint(-8, 8)] for _ in range(4)]
-    return _exercise(
+    return written(
         f"""It returns the number of pairs of places i < j for which the {word} of `numbers[i]` and `numbers[j]` is `target`. Equal numbers
         at different places make different pairs.""",
         f"""
@@ -210,7 +152,7 @@ def longest_run(rng: random.Random) -> Exercise:
     )
     inputs: list[list[Any]] = [[[1, 1, 2, 2, 2, 1]], [[]], [[4]], [[1, 2, 3, 4]], [[3, 2, 1]]]
     inputs += [[_ints(rng, 0, 4, 18, 8)] for _ in range(3)]
-    return _exercise(
+    return written(
         f"It returns the greatest number of neighbouring items in `numbers` {how}; 0 for an empty list.",
         f"""
         def longest_run(numbers):
@@ -233,7 +175,7 @@ def group_by_remainder(rng: random.Random) -> Exercise:
     by = rng.randint(2, 7)
     inputs: list[list[Any]] = [[[1, 2, 3, 10, 11]], [[]], [[0]], [[-1, -2, 7]]]
     inputs += [[_ints(rng, -30, 30, 12, 4)] for _ in range(3)]
-    return _exercise(
+    return written(
         f"""It groups the whole numbers in `numbers` by their remainder modulo {by} (as Python's `%` gives it, so never negative). It returns a dictionary
         from each remainder that occurs, written as text such as `"0"`, to the list of its numbers in their order.""",
         f"""
@@ -252,7 +194,7 @@ def digit_sum(rng: random.Random) -> Exercise:
     base = rng.choice([2, 3, 5, 8, 9, 12])
     inputs: list[list[Any]] = [[0], [1], [base], [base**5 - 1], [10**18]]
     inputs += [[rng.randint(1, 10**6)] for _ in range(3)]
-    return _exercise(
+    return written(
         f"It returns the sum of the digits that the non-negative whole number `number` has when written in base {base}.",
         f"""
         def digit_sum(number):
@@ -267,49 +209,13 @@ def digit_sum(rng: random.Random) -> Exercise:
     )
 
 
-def balanced(rng: random.Random) -> Exercise:
-    kinds = rng.sample(["()", "[]", "{}", "<>"], rng.randint(2, 3))
-    listed = " and ".join(f"`{pair[0]}` with `{pair[1]}`" for pair in kinds)
-    every = "".join(kinds)
-    inputs: list[list[Any]] = [
-        [every],
-        [""],
-        [kinds[0][0]],
-        [kinds[0][1]],
-        [kinds[0][0] + kinds[1][0] + kinds[0][1] + kinds[1][1]],
-    ]
-    inputs += [
-        [f"a{kinds[0][0]}b{kinds[1][0]}c{kinds[1][1]}{kinds[0][1]}d"],
-        ["".join(rng.choices(every, k=6))],
-        ["no brackets"],
-    ]
-    return _exercise(
-        f"""It returns True if the brackets in `text` are balanced and properly nested, else False. The brackets are {listed}; all other
-        characters are ignored.""",
-        f"""
-        def balanced(text):
-            partner = {{pair[1]: pair[0] for pair in {kinds!r}}}
-            openings = []
-            for character in text:
-                if character in partner.values():
-                    openings.append(character)
-                elif character in partner:
-                    if not openings or openings.pop() != partner[character]:
-                        return False
-            return not openings
-        """,
-        inputs,
-        "balanced(text)",
-    )
-
-
 def nth_distinct(rng: random.Random) -> Exercise:
     n = rng.randint(2, 4)
     word, backwards = rng.choice([("smallest", False), ("largest", True)])
     ordinal = {2: "second", 3: "third", 4: "fourth"}[n]
     inputs: list[list[Any]] = [[[4, 1, 4, 9, 2, 7]], [[]], [[1] * 5], [[3, 1, 2]]]
     inputs += [[_ints(rng, -9, 9, 12, 5)] for _ in range(4)]
-    return _exercise(
+    return written(
         f"It returns the {ordinal} {word} of the different values in `values`, or None if there are fewer than {n} different ones.",
         f"""
         def pick(values):
@@ -341,7 +247,7 @@ def matrix_edge(rng: random.Random) -> Exercise:
 
     inputs: list[list[Any]] = [[[[1, 2, 3], [4, 5, 6], [7, 8, 9]]], [[]], [[[5]]], [[[1, 2]]]]
     inputs += [[drawn(rng.randint(2, 5), rng.randint(2, 5))] for _ in range(3)]
-    return _exercise(
+    return written(
         f"`matrix` is a list of rows of equal length. It returns the sum of the numbers {where}; 0 for an empty matrix.",
         f"""
         def matrix_sum(matrix):
@@ -359,28 +265,6 @@ def matrix_edge(rng: random.Random) -> Exercise:
     )
 
 
-def run_lengths(rng: random.Random) -> Exercise:
-    least = rng.randint(1, 3)
-    rule = "" if least == 1 else f" Runs shorter than {least} are left out."
-    inputs: list[list[Any]] = [["aaabccd"], [""], ["z"], ["日日本"], ["aAaa  b"]]
-    inputs += [["".join(rng.choices("abc", k=rng.randint(6, 20)))] for _ in range(3)]
-    return _exercise(
-        f"""It returns the runs of equal characters in `text`, in order, each as a list `[character, length]`.{rule}""",
-        f"""
-        def runs(text):
-            found = []
-            for character in text:
-                if found and found[-1][0] == character:
-                    found[-1][1] += 1
-                else:
-                    found.append([character, 1])
-            return [run for run in found if run[1] >= {least}]
-        """,
-        inputs,
-        "runs(text)",
-    )
-
-
 def weighted_mean(rng: random.Random) -> Exercise:
     inputs: list[list[Any]] = [[[1.0, 2.0, 4.0], [1, 1, 2]], [[3.5], [2]], [[1.0, 2.0], [0, 0]], [[], []]]
     inputs += [
@@ -388,7 +272,7 @@ def weighted_mean(rng: random.Random) -> Exercise:
         for n in (3, 5, 8)
     ]
     empty = rng.choice(["0.0", "-1.0"])
-    return _exercise(
+    return written(
         f"""It returns the mean of the floats in `values`, each weighted by the whole number at the same place of `weights`. Both lists have
         the same length, and no weight is negative. If the weights add up to 0, it returns {empty}.""",
         f"""
@@ -404,27 +288,6 @@ def weighted_mean(rng: random.Random) -> Exercise:
     )
 
 
-def top_words(rng: random.Random) -> Exercise:
-    k = rng.randint(1, 4)
-    inputs: list[list[Any]] = [["the cat and the hat and the bat"], [""], ["b a b a c"], ["One one ONE two"]]
-    inputs += [[" ".join(rng.choices(WORDS[:6], k=rng.randint(8, 20)))] for _ in range(3)]
-    many = "the most frequent word" if k == 1 else f"the {k} most frequent words"
-    return _exercise(
-        f"""It returns {many} of `text` as a list of lists `[word, count]`, the most frequent first and equally
-        frequent ones in alphabetical order; all of them if there are fewer. Words are separated by white space and compared in lower case.""",
-        f"""
-        def top_words(text):
-            counts = {{}}
-            for word in text.lower().split():
-                counts[word] = counts.get(word, 0) + 1
-            ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-            return [[word, count] for word, count in ranked[:{k}]]
-        """,
-        inputs,
-        "top_words(text)",
-    )
-
-
 def flatten(rng: random.Random) -> Exercise:
     depth = rng.randint(1, 3)
     times = {1: "one level", 2: "two levels", 3: "three levels"}[depth]
@@ -433,7 +296,7 @@ def flatten(rng: random.Random) -> Exercise:
         [[rng.randint(0, 9), [[rng.randint(0, 9)], [[[rng.randint(0, 9)]]]], [rng.randint(0, 9)]]]
         for _ in range(2)
     ]
-    return _exercise(
+    return written(
         f"It returns `nested` flattened by {times}: the items of lists inside it take the place of those lists, down to that depth and no deeper.",
         f"""
         def flatten(nested, depth={depth}):
@@ -450,42 +313,11 @@ def flatten(rng: random.Random) -> Exercise:
     )
 
 
-def palindrome(rng: random.Random) -> Exercise:
-    strict = rng.random() < 0.4
-    rule = (
-        "Every character counts, and capitals differ from small letters."
-        if strict
-        else "Only letters and digits count, and capitals are the same as small letters."
-    )
-    prepare = "list(text)" if strict else "[character.lower() for character in text if character.isalnum()]"
-    inputs: list[list[Any]] = [
-        ["A man, a plan, a canal: Panama"],
-        [""],
-        ["ab"],
-        ["aba"],
-        ["Aba"],
-        ["12 21"],
-        ["a,b"],
-    ]
-    word = rng.choice(WORDS)
-    inputs += [[word + word[::-1]], [word]]
-    return _exercise(
-        f"It returns True if `text` reads the same forwards and backwards, else False. {rule}",
-        f"""
-        def is_palindrome(text):
-            kept = {prepare}
-            return kept == kept[::-1]
-        """,
-        inputs,
-        "is_palindrome(text)",
-    )
-
-
 def moving_average(rng: random.Random) -> Exercise:
     window = rng.randint(2, 4)
     inputs: list[list[Any]] = [[[1, 2, 3, 4, 5, 6]], [[]], [[1]], [[7] * window]]
     inputs += [[_ints(rng, -20, 20, 12, 6)] for _ in range(3)]
-    return _exercise(
+    return written(
         f"""It returns the list of the averages, as floats, of every {window} neighbouring numbers in `numbers`, from left to right; an empty
         list if there are fewer than {window}.""",
         f"""
@@ -506,7 +338,7 @@ def insert_position(rng: random.Random) -> Exercise:
     side, sign = ("before", "<") if left else ("after", "<=")
     inputs: list[list[Any]] = [[[1, 3, 3, 5], 3], [[], 4], [[2], 1], [[2], 2], [[2], 3]]
     inputs += [[sorted(_ints(rng, 0, 20, 12, 4)), rng.randint(0, 20)] for _ in range(3)]
-    return _exercise(
+    return written(
         f"""`ordered` is sorted in ascending order. It returns the place, counted from 0, at which `value` is to be inserted so that the list stays
         sorted; where equal values are there already, {side} all of them.""",
         f"""
@@ -522,27 +354,6 @@ def insert_position(rng: random.Random) -> Exercise:
     )
 
 
-def to_roman(rng: random.Random) -> Exercise:
-    top = rng.choice([399, 1999, 3999])
-    inputs: list[list[Any]] = [[4], [1], [49], [top], [388], [94]]
-    inputs += [[rng.randint(1, top)] for _ in range(3)]
-    return _exercise(
-        f"It returns the whole number `number`, from 1 to {top}, as a Roman numeral in capitals, with the usual subtractive forms such as IV and XC.",
-        """
-        def to_roman(number):
-            signs = [(1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"),
-                     (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I")]
-            numeral = ""
-            for value, sign in signs:
-                numeral += sign * (number // value)
-                number %= value
-            return numeral
-        """,
-        inputs,
-        "to_roman(number)",
-    )
-
-
 def chunks(rng: random.Random) -> Exercise:
     size = rng.randint(2, 4)
     drop = rng.random() < 0.5
@@ -555,7 +366,7 @@ def chunks(rng: random.Random) -> Exercise:
         [list(string.ascii_lowercase[: 2 * size])],
     ]
     inputs += [[_ints(rng, 0, 99, 13, 3)] for _ in range(3)]
-    return _exercise(
+    return written(
         f"It returns the items of `items` in parts of {size}, in order, as a list of lists. {rest}",
         f"""
         def parts(items):

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import random
-from textwrap import dedent
 
-from dataforge.verifiers.coding.exercise import Exercise
-from dataforge.verifiers.coding.functions import WORDS
-
-
-def _exercise(statement: str, solution: str, inputs: list[str], *, floats: bool = False) -> Exercise:
-    return Exercise(
-        " ".join(dedent(statement).split()), dedent(solution).strip() + "\n", tuple(inputs), floats=floats
-    )
+from dataforge.verifiers.coding.exercise import WORDS, Exercise, written
 
 
 def _listed(numbers: list[int]) -> str:
@@ -27,7 +19,7 @@ def sum_of_multiples(rng: random.Random) -> Exercise:
     by = rng.randint(2, 6)
     inputs = [_listed([1, 2, 3, 4, 5, 6, 12]), _listed([0]), _listed([-by, by, by]), _listed([7, 11, 13])]
     inputs += [_listed(_ints(rng, -50, 50, 12, 4)) for _ in range(3)]
-    return _exercise(
+    return written(
         f"""The first line holds a whole number n, the second n whole numbers separated by spaces. Print the sum of those that are divisible
         by {by}; print 0 if there are none.""",
         f"""
@@ -47,7 +39,7 @@ def fizz(rng: random.Random) -> Exercise:
     a, b = rng.sample([2, 3, 4, 5, 7], 2)
     first, second = (word.capitalize() for word in rng.sample(WORDS, 2))
     inputs = [f"{n}\n" for n in (1, 6, a * b, a * b + rng.randint(1, 9), rng.randint(10, 40))]
-    return _exercise(
+    return written(
         f"""Read a whole number n. For each number from 1 to n print one line: `{first}` if it is divisible by {a}, `{second}` if it is divisible
         by {b}, `{first}{second}` if it is divisible by both, and otherwise the number itself.""",
         f"""
@@ -77,7 +69,7 @@ def ranking(rng: random.Random) -> Exercise:
         "2\nstone 4\nmaple 4\n",
         *(drawn(n) for n in (4, 6, 8)),
     ]
-    return _exercise(
+    return written(
         f"""The first line holds n. Each of the n lines behind it holds a name and a score, a whole number, separated by a space. Print one line for
         each, `place. name score`, with places from 1, the {best} score first and equal scores in alphabetical order of the
         names.""",
@@ -113,7 +105,7 @@ def grid_paths(rng: random.Random) -> Exercise:
         f"3 3\n...\n.{mark}.\n...\n",
         *(drawn(rng.randint(3, 6), rng.randint(3, 6)) for _ in range(3)),
     ]
-    return _exercise(
+    return written(
         f"""The first line holds the numbers of rows and columns of a grid, then come its rows: `.` is free and `{mark}` is blocked. Print in how many
         ways one gets from the upper left to the lower right corner over free cells, moving only right and down. Both corners are free.""",
         f"""
@@ -151,7 +143,7 @@ def bill(rng: random.Random) -> Exercise:
         f"1\npearl 1 {above}.04\n",
         *(drawn(n) for n in (2, 4, 5)),
     ]
-    return _exercise(
+    return written(
         f"""The first line holds n. Each of the n lines behind it holds an article, how many of it are bought, and its price with two decimals, separated by
         spaces. Print the total with two decimals. If it is more than {above}, {percent} percent are taken off first.""",
         f"""
@@ -183,7 +175,7 @@ def depths(rng: random.Random) -> Exercise:
     pair = opening + closing
     inputs = [f"3\n{pair}\n{opening}{pair}{closing}\n{pair}{pair}\n", f"1\n{opening * 5}{closing * 5}\n"]
     inputs += ["4\n" + "\n".join(drawn() for _ in range(4)) + "\n" for _ in range(3)]
-    return _exercise(
+    return written(
         f"""The first line holds n, and each of the n lines behind it a balanced text of `{opening}` and `{closing}`. For each, print the
         greatest depth of its nesting and the number of its pairs, separated by a space.""",
         f"""
@@ -212,7 +204,7 @@ def change(rng: random.Random) -> Exercise:
     )
     listed = ", ".join(map(str, coins[:-1])) + f" and {coins[-1]}"
     inputs = [f"{n}\n" for n in (12, 0, 1, 23, *(rng.randint(20, 200) for _ in range(4)))]
-    return _exercise(
+    return written(
         f"""There are coins of {listed}, as many as one likes of each. Read an amount, a whole number that is not negative, and print the
         least number of coins that add up to exactly that, or -1 if that cannot be done.""",
         f"""
@@ -245,7 +237,7 @@ def maze(rng: random.Random) -> Exercise:
         "2 2\nS#\n#E\n",
         *(drawn(rng.randint(3, 6), rng.randint(3, 6)) for _ in range(4)),
     ]
-    return _exercise(
+    return written(
         f"""The first line holds the numbers of rows and columns of a maze, then come its rows: `S` is the start, `E` the end, `#` a wall and `.` free. One moves
         {moves}. Print the least number of moves from start to end, or -1 if there is no way.""",
         f"""
@@ -284,7 +276,7 @@ def durations(rng: random.Random) -> Exercise:
         "1\n12:00 12:00\n",
         *("3\n" + "\n".join(drawn() for _ in range(3)) + "\n" for _ in range(3)),
     ]
-    return _exercise(
+    return written(
         f"""The first line holds n, and each of the n lines behind it two times of day `HH:MM HH:MM`. Print for each how long it is from the first to the second,
         in {unit}. If the second is earlier than the first, it is on the next day; if they are equal, the answer is 0.""",
         f"""
@@ -318,7 +310,7 @@ def ledger(rng: random.Random) -> Exercise:
         "0\n",
         *(drawn(n) for n in (4, 6, 9)),
     ]
-    return _exercise(
+    return written(
         f"""An account begins with 0. The first line holds n, and each of the n lines behind it `+ amount` or `- amount` with a positive
         whole number. A withdrawal that would bring the account {rule} does not happen, and `{refusal}` is printed for it. At the end print
         the balance.""",
@@ -348,7 +340,7 @@ def primes(rng: random.Random) -> Exercise:
         + "".join(f"{low} {rng.randint(low, limit)}\n" for low in (rng.randint(1, limit) for _ in range(3)))
         for _ in range(4)
     ]
-    return _exercise(
+    return written(
         f"""The first line holds q, and each of the q lines behind it two whole numbers from 1 to {limit}, the first not greater than the second. For each, print
         how many prime numbers from the first to the second, both included, end in the digit {digit}.""",
         f"""
@@ -385,7 +377,7 @@ def averages(rng: random.Random) -> Exercise:
         _listed([-3, 3]),
         *(drawn() for _ in range(3)),
     ]
-    return _exercise(
+    return written(
         f"""The first line holds n, at least 1, the second n whole numbers. Print their mean and, on a second line, the mean of their squares, each with
         {places} decimals.""",
         f"""
@@ -415,7 +407,7 @@ def reversed_words(rng: random.Random) -> Exercise:
             for _ in range(3)
         ),
     ]
-    return _exercise(
+    return written(
         f"The first line holds n. For each of the n lines behind it, print its words, separated by single spaces, {what}.",
         f"""
         n = int(input())

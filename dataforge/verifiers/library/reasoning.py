@@ -128,22 +128,51 @@ _PAIRS = (
     ("__", "__"),
     ("`", "`"),
     ('"', '"'),
+    ("", "**"),  # of a line that is bold as a whole
 )
+_LABEL = re.compile(r"(?:final )?answer\s*[:：]\s*", re.IGNORECASE)
+_MOST_LAYERS = 8
+_PLAIN = (
+    (re.compile(r"[\u2212\u2013\uff0d]"), "-"),
+    (re.compile(r"\\(?:left|right)(?![A-Za-z])|\\[,;!]"), ""),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\\(?:times|cdot)(?![A-Za-z])"), "×"),
+    (re.compile(r"\\div(?![A-Za-z])"), "÷"),
+    (re.compile(r"\\(?:to|rightarrow)(?![A-Za-z])"), "→"),
+    (re.compile(r"(?<=\d)[ ]?[×*][ ]?10[ ]?(?:\^|\*\*)[ ]?(?:\{([+-]?\d{1,3})\}|([+-]?\d{1,3}))"), r"e\1\2"),
+    (re.compile(r"\^\{(\w{1,9})\}"), r"^\1"),
+    (re.compile(r"\A[A-Za-z] ?= ?"), ""),
+)
+_FRACTION = re.compile(r"\\[cdt]?frac\{([^{}]{1,99})\}\{([^{}]{1,99})\}")
 
 
 def _readings(text: str) -> Iterator[str]:
-    """The text, then without one piece after another of what models put around an answer, then with a small first letter."""
+    """The text, then without one piece after another of what models put around an answer, then with plain signs for those of
+    LaTeX, then with a small first letter.
+    """
     seen = ""
-    while text != seen:
+    for _ in range(_MOST_LAYERS):
         yield text
         seen, text = text, _undressed(text)
+        if text == seen:
+            break
+    plain = text
+    for signs, sign in _PLAIN:
+        plain = signs.sub(sign, plain)
+    if plain != text:
+        yield plain
+    # `×` for `*`, and brackets: `exact` reads a fraction of two whole numbers as it stands.
+    if (worked := _FRACTION.sub(r"((\1)/(\2))", plain).replace("×", "*")) != plain:
+        yield worked
     if text[:1].isupper() and text[1:] == text[1:].lower() and " " in text:
         yield text[:1].lower() + text[1:]
 
 
 def _undressed(text: str) -> str:
-    """Without the Markdown or LaTeX around it: a fence in the tags, a box, dollar signs, quotes, a full stop; with plain signs."""
+    """Without the Markdown or LaTeX around it: a fence in the tags, a box, dollar signs, quotes, a label, a full stop."""
     text = text.strip()
+    if label := _LABEL.match(text):
+        return text[label.end() :]
     lines = text.splitlines()
     if len(lines) > 2 and lines[0].startswith("```") and lines[-1].strip() == "```":
         return "\n".join(lines[1:-1])
@@ -155,4 +184,4 @@ def _undressed(text: str) -> str:
             return text[len(left) : -len(right)].strip()
     if "\n" not in text and text.endswith("."):
         return text[:-1]
-    return text.replace("\u2212", "-")
+    return text

@@ -39,12 +39,14 @@ ASKED: dict[Form, tuple[str, ...]] = {
 }
 
 _PATTERNS: dict[Form, re.Pattern[str]] = {
-    "tags": re.compile(r"<answer>(.*?)</answer>", re.DOTALL),
+    "tags": re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE),
     "line": re.compile(
-        r"^[ \t]*(?:\*\*|__)?(?:final )?answer(?:\*\*|__)?:(?:\*\*|__)?(.*)$", re.IGNORECASE | re.MULTILINE
+        r"^[ \t]*(?:[#>*-]+[ \t]+)?(?:\*\*|__)?(?:final )?answer(?:\*\*|__)?[ \t]*[:：](?:\*\*|__)?(.*)$",
+        re.IGNORECASE | re.MULTILINE,
     ),
     "block": re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:\n)?[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE),
 }
+_CLOSING = re.compile(r"</answer>", re.IGNORECASE)
 _NAMES: dict[Form, str] = {
     "tags": "`<answer>…</answer>`",
     "line": "a last line `Answer: …`",
@@ -113,7 +115,9 @@ def find(answer: str, offset: int, form: Form) -> Found:
 
 def _end(answer: str, form: Form) -> int:
     """Where the last place can end: tags that are never closed would each be looked for to the end."""
-    return answer.rfind("</answer>") + len("</answer>") if form == "tags" else len(answer)
+    if form != "tags":
+        return len(answer)
+    return max((found.end() for found in _CLOSING.finditer(answer)), default=0)
 
 
 def wrapped(answer: str, form: Form) -> str:

@@ -3,6 +3,9 @@
 The library is not on the package index; where it is installed as `internbootcamp`, any of its classes can be named by the
 path of its class. Each item has an object of its own, made anew, and the identity travels in the task's facts, so no two
 items share state. The library's generators use the global random state, which is seeded for an item and then put back.
+
+Only a stand-in with these methods was ever judged here, never a class of the library itself: run `faults` over a class before its
+verdicts are relied on.
 """
 
 from __future__ import annotations

@@ -61,12 +61,12 @@ def letters(item: Item, answer: str) -> str:
 
 
 def tokens(item: Item, answer: str) -> str:
-    """The same tokens between blanks."""
-    return "" if answer.split() == item.answer.split() else WRONG
+    """The same tokens between blanks, or as a list writes them."""
+    return "" if [cell for row in _rows(answer) for cell in row] == item.answer.split() else WRONG
 
 
 def grid(item: Item, answer: str) -> str:
-    """The same rows of tokens."""
+    """The same rows of tokens, between blanks or as a Markdown table or a nested list writes them."""
     return "" if _rows(answer) == _rows(item.answer) else WRONG
 
 
@@ -131,20 +131,21 @@ def factors(item: Item, answer: str) -> str:
 
 
 def measures(item: Item, answer: str) -> str:
-    """The same one or two numbers, rounded to two places or more; signs of degrees and brackets do not count."""
+    """The same one or two numbers, to the places that are written, two or three; signs of degrees and brackets do not count."""
     found, aim = _measures(answer), _measures(item.answer)
     if found is None or aim is None:
         return UNREADABLE
     if len(found) != len(aim):
         return WRONG
-    close = Fraction(51, 10_000)
+    three = all(re.search(r"\.\d{3}", text) for text in (answer, item.answer))
+    close = Fraction(51, 100_000 if three else 10_000)
     return "" if all(abs(a - b) <= close for a, b in zip(found, aim, strict=True)) else WRONG
 
 
 def pooled(item: Item, answer: str) -> str:
     """The same rows of numbers, to two places."""
-    rows = [[exact(cell) for cell in line.split()] for line in answer.splitlines() if line.strip()]
-    aims = [[exact(cell) for cell in line.split()] for line in item.answer.splitlines() if line.strip()]
+    rows = [[exact(cell) for cell in row] for row in _rows(answer)]
+    aims = [[exact(cell) for cell in row] for row in _rows(item.answer)]
     if any(cell is None for row in rows for cell in row):
         return UNREADABLE
     if [len(row) for row in rows] != [len(row) for row in aims]:
@@ -201,11 +202,8 @@ def sudoku(item: Item, answer: str) -> str:
     """A full grid that keeps the rules and the puzzle's numbers."""
     given = item.metadata["puzzle"]
     size = len(given)
-    if re.search(r"[^\d\s|+-]", answer):
-        return UNREADABLE
-    rows = [[int(cell) for cell in re.findall(r"\d+", line)] for line in answer.splitlines()]
-    rows = [row for row in rows if row]
-    if [len(row) for row in rows] != [size] * size:
+    rows = _whole_rows(answer)
+    if rows is None or [len(row) for row in rows] != [size] * size:
         return UNREADABLE
     if any(given[r][c] and given[r][c] != rows[r][c] for r in range(size) for c in range(size)):
         return "a number of the puzzle is changed"
@@ -224,10 +222,8 @@ def futoshiki(item: Item, answer: str) -> str:
     """A full grid that keeps the rules, the puzzle's numbers and its signs."""
     given = item.metadata["puzzle"]
     size = len(given)
-    if re.search(r"[^\d\s<>∧∨^v]", answer):
-        return UNREADABLE
-    rows = [[int(cell) for cell in row] for row in _digit_rows(answer)]
-    if [len(row) for row in rows] != [size] * size:
+    rows = _whole_rows(re.sub(r"[<>∧∨^v]", " ", answer))
+    if rows is None or [len(row) for row in rows] != [size] * size:
         return UNREADABLE
     if any(given[r][c] and given[r][c] != rows[r][c] for r in range(size) for c in range(size)):
         return "a number of the puzzle is changed"
@@ -245,12 +241,9 @@ def survo(item: Item, answer: str) -> str:
     """A full grid whose rows and columns have their sums, with each of the offered numbers used once."""
     given, offered = item.metadata["puzzle"], item.metadata["candidate_numbers"]
     size = len(given)
-    rows = [line.split() for line in answer.splitlines() if line.strip()]
-    if [len(row) for row in rows] != [size] * size or not all(
-        re.fullmatch(r"-?\d{1,9}", c) for row in rows for c in row
-    ):
+    board = _whole_rows(answer)
+    if board is None or [len(row) for row in board] != [size] * size:
         return UNREADABLE
-    board = [[int(cell) for cell in row] for row in rows]
     blanks = [(r, c) for r in range(size) for c in range(size) if given[r][c] == 0]
     if any(given[r][c] != board[r][c] for r in range(size) for c in range(size) if (r, c) not in set(blanks)):
         return "a number of the puzzle is changed"
@@ -264,12 +257,49 @@ def survo(item: Item, answer: str) -> str:
 
 def antiderivative(item: Item, answer: str) -> str:
     """A polynomial whose derivative is the integrand, with or without the constant."""
-    letter = str(item.metadata["variable"])
+    letter = str(item.metadata["variable"]).lower()
     found, aim = _polynomial(answer, letter), _polynomial(str(item.metadata["integrand"]), letter)
     if found is None or aim is None:
         return UNREADABLE
     derived = {power - 1: power * factor for power, factor in found.items() if power}
     return "" if derived == aim else WRONG
+
+
+def coloring(item: Item, answer: str) -> str:
+    """A color for each vertex and for nothing else, different ones at the ends of every edge."""
+    puzzle = item.metadata["puzzle"]
+    pairs = _pairs(answer)
+    if pairs is None:
+        return UNREADABLE
+    colors = dict(pairs)
+    if sorted(vertex for vertex, _ in pairs) != sorted(map(str, puzzle["vertices"])):
+        return "it does not color each vertex once"
+    if any(type(color) is not int or color not in puzzle["color_options"] for color in colors.values()):
+        return "it uses a color that is not there"
+    clash = any(colors[str(one)] == colors[str(other)] for one, other in puzzle["edges"])
+    return "two neighbors have one color" if clash else ""
+
+
+def hanoi(item: Item, answer: str) -> str:
+    """Moves that keep the rules and take all disks to their peg, in any number."""
+    known = item.metadata
+    pegs: dict[int, list[int]] = {peg: [] for peg in range(1, known["num_pegs"] + 1)}
+    pegs[known["start_peg"]] = whole = list(range(known["num_disks"], 0, -1))
+    for line in filter(None, map(str.strip, answer.splitlines())):
+        move = _MOVE.fullmatch(line)
+        if move is None:
+            return UNREADABLE
+        disk, start, end = map(int, move.groups())
+        if (
+            not pegs.get(start)
+            or end not in pegs
+            or pegs[start][-1] != disk
+            or min([*pegs[end], disk]) < disk
+        ):
+            return "a move breaks the rules"
+        pegs[end] = [*pegs[end], pegs[start][-1]]
+        pegs[start] = pegs[start][:-1]
+    return "" if pegs[known["target_peg"]] == whole else "the disks do not all come to their peg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,17 +308,19 @@ class Scorer:
 
     Attributes:
         shape: what an answer must look like as a whole to be shown to it.
-        least: the score from which an answer is right; below 1 only where the scorer takes points off a right answer for
-            being longer than need be, which the question does not forbid.
+        least: the score from which an answer is right; below 1 only where the scorer measures how near a number is.
+        spelled: how the scorer wants an answer of that shape to be spelled; as it stands, unless said.
     """
 
     shape: str
     least: float = 1.0
+    spelled: Callable[[str], str] = str
 
     def __call__(self, item: Item, answer: str) -> str:
         """Full marks, or what is wrong."""
         if not re.compile(self.shape, re.DOTALL).fullmatch(answer):
             return UNREADABLE
+        answer = self.spelled(answer)
         # A copy: some scorers write into the entry.
         entry = {
             "question": "",
@@ -314,6 +346,11 @@ def _scoring(task: str) -> Any:
 # ---- reading
 
 
+_MOVE = re.compile(
+    r"(?:\d{1,5}[.)] *|[-*] +)?Move disk (\d{1,9}) from peg (\d{1,9}) to peg (\d{1,9})\.?", re.IGNORECASE
+)
+
+
 def _lines(value: str) -> list[str]:
     return [line.rstrip() for line in value.strip().splitlines()]
 
@@ -322,13 +359,38 @@ def _fold(value: str) -> str:
     return " ".join(value.split()).strip(" .\"'`*").casefold()
 
 
+_MARKS = str.maketrans("[],|", "    ")
+
+
 def _rows(value: str) -> list[list[str]]:
-    return [line.split() for line in value.strip().splitlines() if line.strip()]
-
-
-def _digit_rows(value: str) -> list[list[str]]:
-    rows = [re.findall(r"\d+", line) for line in value.splitlines()]
+    """The cells of a grid: between blanks, in a Markdown table or a nested list; lines that only divide are no rows."""
+    lines = re.sub(r"\][\s,]*\[", "\n", value).splitlines()
+    rows = [
+        line.translate(_MARKS).split() for line in lines if not ("--" in line and not line.strip("|:+- "))
+    ]
     return [row for row in rows if row]
+
+
+def plain_grid(value: str) -> str:
+    """A grid with its cells between blanks."""
+    return "\n".join(map(" ".join, _rows(value)))
+
+
+def _whole_rows(value: str) -> list[list[int]] | None:
+    """The rows of a grid of whole numbers; None where a cell is none."""
+    rows = _rows(value)
+    if not all(re.fullmatch(r"-?\d{1,9}", cell) for row in rows for cell in row):
+        return None
+    return [[int(cell) for cell in row] for row in rows]
+
+
+def _pairs(value: str) -> list[tuple[str, Any]] | None:
+    """The entries of a flat JSON object, a key that comes twice kept twice; None where the text is none."""
+    try:
+        found = json.loads(value, object_pairs_hook=tuple)
+    except (ValueError, RecursionError):
+        return None
+    return list(found) if isinstance(found, tuple) else None
 
 
 def listed_items(value: str) -> list[str]:
@@ -355,7 +417,10 @@ def parsed_list(value: str) -> Any:
 
 def _literal(value: str) -> Any:
     found = parsed_list(value)
-    return None if found is None else _numeric(found)
+    try:
+        return None if found is None else _numeric(found)
+    except RecursionError:
+        return None
 
 
 def _numeric(value: Any) -> Any:
@@ -377,15 +442,9 @@ _DECIMAL = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d{1,400})?(?:\.\d{0,400})?(?
 def exact(value: str) -> Fraction | None:
     """A number written out, exactly; None where the text is none."""
     value = value.strip()
-    above, slash, below = value.partition("/")
-    if slash:
-        if (
-            re.fullmatch(r"[+-]?\d{1,200}", above.strip())
-            and re.fullmatch(r"\d{1,200}", below.strip())
-            and int(below)
-        ):
-            return Fraction(int(above), int(below))
-        return None
+    parts = _fraction(value)
+    if parts is not None:
+        return Fraction(*parts) if parts[1] else None
     if not _DECIMAL.fullmatch(value) or not any(sign.isdigit() for sign in value):
         return None
     try:
@@ -394,12 +453,17 @@ def exact(value: str) -> Fraction | None:
         return None
 
 
+_FRACTION = re.compile(
+    r"([+-]?)\s*(?:\\[cdt]?frac\s*\{\s*(-?\d{1,200})\s*\}\s*\{\s*(\d{1,200})\s*\}|(\d{1,200})\s*/\s*(\d{1,200}))"
+)
+
+
 def _fraction(value: str) -> tuple[int, int] | None:
-    found = re.fullmatch(
-        r"\$*\s*(?:\\[dt]?frac\s*\{\s*(-?\d{1,40})\s*\}\s*\{\s*(\d{1,40})\s*\}|(-?\d{1,40})\s*/\s*(\d{1,40}))\s*\$*",
-        value.strip(),
-    )
-    return None if found is None else (int(found[1] or found[3]), int(found[2] or found[4]))
+    found = _FRACTION.fullmatch(value.strip().strip("$").strip())
+    if found is None:
+        return None
+    above, below = int(found[2] or found[4]), int(found[3] or found[5])
+    return (-above if found[1] == "-" else above), below
 
 
 def _measures(value: str) -> list[Fraction] | None:
@@ -409,15 +473,20 @@ def _measures(value: str) -> list[Fraction] | None:
     return None if any(entry is None for entry in found) else [entry for entry in found if entry is not None]
 
 
-_MOST_POWER = 60
+_MOST_POWER, _MOST_BITS = 60, 4_000
 
 
 def _polynomial(expression: str, letter: str) -> dict[int, Fraction] | None:
-    """The coefficients of a polynomial by power, a constant `C` left out; None where the text is no polynomial."""
-    if len(expression) > 2_000 or not re.fullmatch(rf"[\d\s+\-*/().C{re.escape(letter)}^]*", expression):
+    """The coefficients of a polynomial by power, a constant `c` left out; None where the text is no polynomial.
+
+    Capitals do not count, and `2x` is `2*x`.
+    """
+    expression = expression.strip().lower()
+    if len(expression) > 2_000 or not re.fullmatch(rf"[\d\s+\-*/().c{re.escape(letter)}^]*", expression):
         return None
+    expression = re.sub(r"(?<=[\d)])\s*(?=[a-z(])", "*", expression).replace("^", "**")
     try:
-        tree = ast.parse(expression.strip().replace("^", "**"), mode="eval")
+        tree = ast.parse(expression, mode="eval")
         made = _coefficients(tree.body, letter)
     except (SyntaxError, ValueError, RecursionError, MemoryError, ZeroDivisionError, KeyError):
         return None
@@ -427,16 +496,16 @@ def _polynomial(expression: str, letter: str) -> dict[int, Fraction] | None:
 def _coefficients(node: ast.expr, letter: str) -> dict[int, Fraction]:
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return {0: Fraction(str(node.value))}
-    if isinstance(node, ast.Name) and node.id in (letter, "C"):
+    if isinstance(node, ast.Name) and node.id in (letter, "c"):
         return {1: Fraction(1)} if node.id == letter else {}
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return {power: -factor for power, factor in _coefficients(node.operand, letter).items()}
     if not isinstance(node, ast.BinOp):
         raise ValueError
     if not isinstance(node.op, ast.Add | ast.Sub) and any(
-        getattr(part, "id", "") == "C" for part in ast.walk(node)
+        getattr(part, "id", "") == "c" for part in ast.walk(node)
     ):
-        raise ValueError  # `C*x` is no constant
+        raise ValueError  # `c*x` is no constant
     left, right = _coefficients(node.left, letter), _coefficients(node.right, letter)
     if isinstance(node.op, ast.Add | ast.Sub):
         sign = 1 if isinstance(node.op, ast.Add) else -1
@@ -460,11 +529,15 @@ def _coefficients(node: ast.expr, letter: str) -> dict[int, Fraction]:
     raise ValueError
 
 
+def _bits(number: Fraction) -> int:
+    return number.numerator.bit_length() + number.denominator.bit_length()
+
+
 def _product(left: Mapping[int, Fraction], right: Mapping[int, Fraction]) -> dict[int, Fraction]:
     made: dict[int, Fraction] = {}
     for p, first in left.items():
         for q, second in right.items():
-            if p + q > 4 * _MOST_POWER:
+            if p + q > 4 * _MOST_POWER or max(map(_bits, (first, second))) > _MOST_BITS:
                 raise ValueError
             made[p + q] = made.get(p + q, Fraction(0)) + first * second
     return made

@@ -7,6 +7,7 @@ and near misses; a task stays in where its questions and stored answers are soun
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from dataforge.verifiers.procedural import grading
@@ -38,6 +39,8 @@ class Manner:
     free: bool = False
 
 
+_STEPS = r"{0}(?:(?:[\s,→]|->)+{0})*"
+"""An answer that is a list of steps, of which each looks so."""
 _TEXT, _FOLDED, _NUMBER = Manner(grading.text), Manner(grading.folded), Manner(grading.number)
 _TOKENS, _GRID = Manner(grading.tokens), Manner(grading.grid, lines=True)
 _PART = "gives part marks to any text that holds the answer"
@@ -77,8 +80,13 @@ KEPT: dict[str, Manner] = {
     "countdown": Manner(grading.arithmetic, keep=("numbers", "target"), note=_RUNS, free=True, levels=2),
     "course_schedule": _FOLDED,
     "cryptarithm": Manner(
-        Scorer(r"\s*[A-Z]\s*=\s*\d(?:\s*,\s*[A-Z]\s*=\s*\d)*\s*"),
+        # The look ahead: no letter may have two digits, of which the scorer takes the last.
+        Scorer(
+            r"(?=.{3,300}\Z)(?!.*([A-Z])\s*=.*\1\s*=)[A-Z]\s*=\s*\d(?:\s*[,\n]\s*[A-Z]\s*=\s*\d)*",
+            spelled=lambda answer: re.sub(r"\s*[,\n]\s*", ",", answer),
+        ),
         keep=("words_letters", "result_letters", "allow_leading_zero"),
+        note="takes the last of several digits for a letter",
         free=True,
     ),
     "decimal_arithmetic": Manner(grading.near, note="takes an answer that is off by one in the sixth place"),
@@ -106,17 +114,20 @@ KEPT: dict[str, Manner] = {
     ),
     "gcd": _NUMBER,
     "graph_color": Manner(
-        Scorer(r"\{[\s\d\":,]{1,5000}\}"),
+        grading.coloring,
         keep=("puzzle",),
         stored="possible_answer",
-        note="stores no answer in its place",
+        note="stores no answer in its place; takes two colors for one vertex, and vertices that the graph has not",
         free=True,
     ),
     "group_anagrams": Manner(Scorer(r"\[.{1,20000}\]"), keep=("solution",)),
     "gsm_symbolic": Manner(grading.number, levels=0, at_once=True, note="takes the first number of any text"),
     "jugs": Manner(Scorer(r"\[.{1,5000}\]"), keep=("puzzle",), levels=0, free=True),
     "kakurasu": Manner(
-        Scorer(r"[01\s]{1,2000}"), keep=("row_sums", "col_sums", "n_rows", "n_cols"), lines=True, free=True
+        Scorer(r"[01\s\[\],|:+-]{1,2000}", spelled=grading.plain_grid),
+        keep=("row_sums", "col_sums", "n_rows", "n_cols"),
+        lines=True,
+        free=True,
     ),
     "knights_knaves": Manner(
         Scorer(
@@ -164,7 +175,7 @@ KEPT: dict[str, Manner] = {
         free=True,
     ),
     "quantum_lock": Manner(
-        Scorer(r"\s*[A-C](?:\s*(?:→|->|,|\s)\s*[A-C])*\s*"),
+        Scorer(_STEPS.format("[A-Ca-c]")),
         keep=("target_value", "buttons", "initial_state", "initial_value"),
         note="picks every A, B and C out of any text",
         free=True,
@@ -186,14 +197,25 @@ KEPT: dict[str, Manner] = {
         free=True,
     ),
     "self_reference": _NUMBER,
-    "shortest_path": Manner(Scorer(r"infeasible|[a-z\s]{1,2000}"), keep=("matrix",), free=True),
+    "shortest_path": Manner(
+        Scorer(
+            _STEPS.format("[A-Za-z]+"),
+            spelled=lambda answer: " ".join(re.findall(r"[a-z]+", answer.lower())),
+        ),
+        keep=("matrix",),
+        free=True,
+    ),
     "simple_equations": _NUMBER,
     "simple_geometry": _NUMBER,
     "simple_integration": Manner(
         grading.antiderivative, keep=("variable", "integrand"), note=_RUNS, free=True
     ),
     "sokoban": Manner(
-        Scorer(r"[LDUR]{1,2000}"),
+        Scorer(
+            # Not several words: two answers side by side would be walked one after the other.
+            "[LDURldur]+|" + _STEPS.format("[LDURldur]"),
+            spelled=lambda answer: "".join(re.findall(r"[LDUR]", answer.upper())),
+        ),
         keep=("gamestr",),
         levels=0,
         note="takes letters out of any text: an echo of the question can solve it",
@@ -216,11 +238,8 @@ KEPT: dict[str, Manner] = {
     ),
     "syllogism": _FOLDED,
     "tower_of_hanoi": Manner(
-        Scorer(
-            r"\s*Move disk \d+ from Peg \d+ to Peg \d+(?:\s*\n\s*Move disk \d+ from Peg \d+ to Peg \d+){0,5000}\s*",
-            least=0.051,
-        ),
-        keep=("num_disks", "num_pegs", "start_peg", "target_peg", "solution_length"),
+        grading.hanoi,
+        keep=("num_disks", "num_pegs", "start_peg", "target_peg"),
         lines=True,
         levels=2,
         note="takes points off for more moves than need be, which the question does not forbid",

@@ -165,6 +165,26 @@ def _spaced(answer: str, rng: random.Random) -> str:
     return "\n".join(lines)
 
 
+def _grid_otherwise(answer: str, rng: random.Random) -> str:
+    """As a Markdown table or a nested list, or with other blanks."""
+    rows = [line.split() for line in answer.splitlines() if line.strip()]
+    table = ["| " + " | ".join(row) + " |" for row in rows]
+    table.insert(1, "|" + "---|" * len(rows[0]))
+    nested = rng.choice((", ", ",\n")).join("[" + ", ".join(row) + "]" for row in rows)
+    return rng.choice(("\n".join(table), f"[{nested}]", _spaced(answer, rng)))
+
+
+def _moves_otherwise(answer: str, rng: random.Random) -> str:
+    lines = answer.splitlines()
+    numbered = "\n".join(f"{at}. {line}" for at, line in enumerate(lines, 1))
+    return rng.choice((numbered, answer.lower(), ".\n".join(lines) + "."))
+
+
+def _polynomial_otherwise(answer: str, rng: random.Random) -> str:
+    typeset = re.sub(r"\*\*(\d+)", r"^{\1}", answer).replace("*", "")
+    return rng.choice((typeset, f"${typeset}$", answer.replace("**", "^"), answer.replace("C", "c")))
+
+
 def _cased(answer: str, rng: random.Random) -> str:
     return rng.choice((answer.upper, answer.lower, answer.title))() if answer.isascii() else answer
 
@@ -217,7 +237,7 @@ def _factors_otherwise(answer: str, rng: random.Random) -> str:
 
 _OTHERWISE: dict[grading.Grader, Callable[[str, random.Random], str]] = {
     grading.tokens: _spaced,
-    grading.grid: _spaced,
+    grading.grid: _grid_otherwise,
     grading.folded: _cased,
     grading.letters: _cased,
     grading.number: _number_otherwise,
@@ -225,9 +245,12 @@ _OTHERWISE: dict[grading.Grader, Callable[[str, random.Random], str]] = {
     grading.literal: _list_otherwise,
     grading.listed: _listed_otherwise,
     grading.factors: _factors_otherwise,
-    grading.sudoku: _spaced,
-    grading.survo: _spaced,
-    grading.queens: _spaced,
+    grading.sudoku: _grid_otherwise,
+    grading.survo: _grid_otherwise,
+    grading.queens: _grid_otherwise,
+    grading.pooled: _grid_otherwise,
+    grading.hanoi: _moves_otherwise,
+    grading.antiderivative: _polynomial_otherwise,
 }
 
 
@@ -302,6 +325,19 @@ def _entry_gone(item: Item, rng: random.Random) -> str:
     return json.dumps(found)
 
 
+def _coloring_broken(item: Item, rng: random.Random) -> str:
+    """A vertex left out, one that the graph has not, or two colors for one."""
+    more = rng.choice(("9999", "0"))
+    return rng.choice((_entry_gone(item, rng), f'{item.answer[:-1]}, "{more}": 1}}'))
+
+
+def _digits_broken(item: Item, rng: random.Random) -> str:
+    """A letter left out, or two digits for one."""
+    first = item.answer.strip()
+    other = (int(first[2]) + 1) % 10
+    return rng.choice((item.answer.rsplit(",", 1)[0], f"{first[0]}={other},{item.answer}"))
+
+
 def _fraction_other(item: Item, rng: random.Random) -> str:
     above, below = map(int, re.findall(r"-?\d+", item.answer))
     return rng.choice((f"{above + 1}/{below}", f"{above}/{below + 1}", f"{2 * above}/{2 * below}"))
@@ -332,8 +368,8 @@ _BROKEN_BY: dict[grading.Grader, Callable[[Item, random.Random], str]] = {
 _BROKEN: dict[str, Callable[[Item, random.Random], str]] = {
     "bitwise_arithmetic": _adding("f"),
     "complex_arithmetic": _digit_raised,
-    "cryptarithm": lambda item, rng: item.answer.rsplit(",", 1)[0],
-    "graph_color": _entry_gone,
+    "cryptarithm": _digits_broken,
+    "graph_color": _coloring_broken,
     "group_anagrams": _entry_gone,
     "jugs": lambda item, rng: '["empty A"]',
     "kakurasu": _bit_flipped,

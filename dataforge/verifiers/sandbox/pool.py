@@ -194,10 +194,12 @@ def _forked() -> None:
     global _lock, _made
     _lock = threading.Lock()
     made, _made = _made, None
-    if made is not None:
-        made.abandon()
-    flow.abandon()
-    flow.forks.release()
+    try:
+        if made is not None:
+            made.abandon()
+        flow.abandon()
+    finally:
+        flow.forks.release()
 
 
 atexit.register(close)
