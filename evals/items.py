@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import orjson
 
 from dataforge.errors import InputError
 from evals.data import Rows
 from evals.task import EvalTask, Item
+from schemas.chat import Message
 
 
 def items_of(task: EvalTask, rows: Rows) -> list[Item]:
@@ -47,6 +49,25 @@ def items_of(task: EvalTask, rows: Rows) -> list[Item]:
             f"{rows.source} holds no item of `{task.name}`", code="E012", help="is it the right file?"
         )
     return found
+
+
+def with_system(item: Item, text: str) -> Item:
+    """An item with a system prompt before its own.
+
+    A raw text, which the model goes on from, has no place for one and stays as it is.
+    """
+    if item.raw:
+        return item
+    if not item.messages:
+        own = item.task.system
+        system = text if own is None else f"{text}\n\n{own}"
+        return replace(item, task=item.task.model_copy(update={"system": system}))
+    first, *others = item.messages
+    if first.role != "system":
+        return replace(item, messages=(Message(role="system", content=text), *item.messages))
+    return replace(
+        item, messages=(first.model_copy(update={"content": f"{text}\n\n{first.content}"}), *others)
+    )
 
 
 def items_digest(items: Sequence[Item]) -> str:

@@ -6,12 +6,13 @@ there are judged; what the server kept from us stays lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dataforge.errors import InputError
-from dataforge.verifiers import Verdict, Verifier, find, verify
+from dataforge.verifiers import Verifier, find, verify
 from evals.log import Log
 from evals.registry import find as find_task
 from evals.registry import names
@@ -21,8 +22,6 @@ from schemas.evallog import LOST, Sample
 
 OWN = "own"
 """`--with own`: the evaluation itself, as it judges today."""
-
-Judge = Callable[[Item, Sample], tuple[Verdict, Mapping[str, float]]]
 
 
 def rescored(log: Log, items: Mapping[str, Item], by: str) -> Iterator[Sample]:
@@ -58,8 +57,12 @@ def rescored(log: Log, items: Mapping[str, Item], by: str) -> Iterator[Sample]:
                 code="E022",
                 help="a log is judged again by its items.jsonl",
             )
-        chosen = verifier or _verifier(task, item)
         facts = item.task if verifier is None else item.task.model_copy(update={"verifier": verifier.name})
+        if verifier is None and task is not None:
+            found = asyncio.run(task.judged(item, response, None)) if _judges(task) else None
+            if found is not None:
+                return judged_again(sample, found.verdict, notes=found.notes, measures=found.measures)
+        chosen = verifier or _verifier(task, item)
         verdict = verify(chosen, facts, response)
         measures = task.measures(item, response, verdict) if task is not None and verifier is None else {}
         return judged_again(sample, whole(verdict), measures=measures)
@@ -68,6 +71,11 @@ def rescored(log: Log, items: Mapping[str, Item], by: str) -> Iterator[Sample]:
         yield from (
             threads.map(judge, log.samples) if _works_elsewhere(verifier, task) else map(judge, log.samples)
         )
+
+
+def _judges(task: EvalTask) -> bool:
+    """Whether it has a judgement of its own, which no verifier has."""
+    return type(task).judged is not EvalTask.judged
 
 
 def _verifier(task: EvalTask | None, item: Item) -> Verifier[Any]:

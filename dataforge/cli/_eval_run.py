@@ -57,6 +57,9 @@ def run(
     max_tokens: int | None = typer.Option(
         None, min=1, help="The most tokens of an answer, thinking included."
     ),
+    system: str | None = typer.Option(
+        None, help="A system prompt before the evaluation's own, to see what it changes."
+    ),
     thinking: str = typer.Option("auto", help="Whether the model should think: auto, on or off."),
     concurrency: int | None = typer.Option(
         None, min=1, help="Requests in flight; as the binding says without it."
@@ -95,7 +98,7 @@ def run(
     server = _server(spec)
     wanted = [
         _wanted(task, given.get(task.name), spec, judging, sampling, server,
-                name=name, limit=limit, samples=samples, seed=seed, thinking=thinking)
+                name=name, limit=limit, samples=samples, seed=seed, system=system, thinking=thinking)
         for task in chosen
     ]  # fmt: skip
     summaries = _evaluate(
@@ -123,6 +126,7 @@ def _wanted(
     limit: int | None,
     samples: int | None,
     seed: int,
+    system: str | None,
     thinking: str,
 ) -> Wanted:
     from dataclasses import asdict, replace
@@ -130,10 +134,12 @@ def _wanted(
     from dataforge import __version__
     from dataforge.cli._eval_book import Wanted
     from evals.data import find_rows
-    from evals.items import items_digest, items_of
+    from evals.items import items_digest, items_of, with_system
 
     rows = find_rows(task.name, task.sources, given, seed=seed, limit=limit)
     items = _drawn(items_of(task, rows), limit, seed)
+    if system is not None:
+        items = [with_system(item, system) for item in items]
     if sampling.max_tokens is None and spec.sampling.max_tokens is None and task.max_tokens is not None:
         sampling = replace(sampling, max_tokens=task.max_tokens)
     if spec.sampling.seed is not None:
@@ -149,6 +155,7 @@ def _wanted(
         "model": _told(spec),
         "judge": _told(judging) if task.needs_judge and judging is not None else None,
         "sampling": asdict(settled),
+        "system": system,
         "thinking": thinking,
         "samples": many,
         "limit": limit,

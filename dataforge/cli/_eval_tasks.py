@@ -30,13 +30,13 @@ def tasks(as_json: bool = typer.Option(False, "--json", help="Print as JSON.")) 
 
 
 def _where(source: Any) -> str:
-    from evals.data import Hub, Made
+    from evals.data import Hub, Made, Own
 
     if source is None:
         return ""
     if isinstance(source, Hub):
         return f"fetched from the hub: {source.name}"
-    return "made here" if isinstance(source, Made) else "here, in an installed package"
+    return "made here" if isinstance(source, Made | Own) else "here, in an installed package"
 
 
 def _described(name: str) -> dict[str, Any]:
