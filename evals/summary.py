@@ -45,6 +45,7 @@ class Summary:
         majority: the score of the answer that most of an item's samples give; None with fewer than 3 an item.
         unclosed, cut_off: the two rates of being overlong: inside the thinking, and anywhere.
         tokens: means a sample of `prompt`, `completion`, `thinking`, and `right`: completion tokens a right answer.
+        budgets: tokens → the score, had every answer been cut off there: what took more is worth 0; powers of 2 up to the longest.
         latency_s: median and 95th percentile.
         measures: means of the samples' own measures, over those that have them.
         topics: of each topic, samples and score.
@@ -63,6 +64,7 @@ class Summary:
     unclosed: float | None
     cut_off: float | None
     tokens: Mapping[str, float | None]
+    budgets: Mapping[int, float]
     latency_s: Mapping[str, float | None]
     measures: Mapping[str, Figure] = field(default_factory=dict)
     topics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -87,6 +89,7 @@ class Summary:
             "unclosed": self.unclosed,
             "cut_off": self.cut_off,
             "tokens": dict(self.tokens),
+            "budgets": {str(tokens): score for tokens, score in self.budgets.items()},
             "latency_s": dict(self.latency_s),
             "measures": {name: figure.to_json() for name, figure in self.measures.items()},
             "topics": {name: dict(told) for name, told in self.topics.items()},
@@ -123,6 +126,7 @@ def summarise(samples: Sequence[Sample]) -> Summary:
             "thinking": _average([s.reasoning_tokens for s in answered if s.reasoning_tokens is not None]),
             "right": completion / right if right else None,
         },
+        budgets=_budgets(of_model),
         latency_s=_quantiles([s.latency_s for s in answered]),
         measures=_measures(samples),
         topics=_topics(samples),
@@ -214,6 +218,24 @@ def _mean(by_item: Mapping[str, Sequence[Sample]], lost: float) -> float | None:
     """The mean over items, what is lost taken for this."""
     means = [sum(s.score if s.score is not None else lost for s in g) / len(g) for g in by_item.values()]
     return sum(means) / len(means) if means else None
+
+
+def _budgets(samples: Sequence[Sample]) -> dict[int, float]:
+    """The score at each limit of tokens. No answer would have been another but for being cut off, so it takes no inference."""
+    longest = max((s.completion_tokens for s in samples), default=0)
+    if longest < 2:
+        return {}
+    by_item: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_item[sample.item].append(sample)
+    found = {}
+    for budget in (2**power for power in range(4, (longest - 1).bit_length() + 1)):
+        means = [
+            sum((s.score or 0.0) * (s.completion_tokens <= budget) for s in group) / len(group)
+            for group in by_item.values()
+        ]
+        found[budget] = sum(means) / len(means)
+    return found
 
 
 def _topics(samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:

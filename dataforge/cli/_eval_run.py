@@ -338,6 +338,10 @@ def show(task: str, summary: Summary, data: Mapping[str, Any]) -> None:
         say(
             f"  overlong   {_percent(summary.unclosed)} inside the thinking, {_percent(summary.cut_off)} anywhere"
         )
+    if summary.cut_off or summary.tokens["thinking"] is not None:
+        # Longer than the last of them is no answer.
+        within = [f"{budget:,}: {_percent(score)}" for budget, score in summary.budgets.items()][-6:]
+        say("  budgets    " + "  ".join(within) + "   had answers been cut off at so many tokens")
     tokens = summary.tokens
     if tokens["completion"] is not None:
         right = f"; {tokens['right']:,.0f} for a right answer" if tokens["right"] is not None else ""

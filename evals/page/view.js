@@ -112,6 +112,11 @@ const plots = () => {
     { values: answered.filter((s) => s.status === "right").map((s) => s.completion_tokens), fill: "var(--right)" },
     { values: answered.filter((s) => s.status !== "right").map((s) => s.completion_tokens), fill: "var(--wrong)" },
   ]);
+  const budgets = Object.entries(DATA.summary.budgets || {});
+  if (budgets.length > 2) {
+    bars("score, had answers been cut off at so many tokens",
+      budgets.map(([tokens, score]) => ({ label: number(+tokens), value: score, text: percent(score), fill: "var(--right)" })));
+  }
   const topics = Object.entries(DATA.summary.topics).filter(([, told]) => told.score !== null);
   if (topics.length > 1) {
     topics.sort((a, b) => a[1].score - b[1].score);

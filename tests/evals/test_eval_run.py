@@ -210,3 +210,29 @@ def test_ctrl_c_keeps_what_was_answered(tmp_path: Path) -> None:
     assert process.returncode == 3
     assert b"to go on: dataforge eval" in err
     assert len(read_log(tmp_path / "out" / "reasoning").samples) == server.asked.total() >= 10
+
+
+def test_servers_that_come_and_go_lose_and_double_nothing(tmp_path: Path) -> None:
+    """Of three servers one is gone from the start and one dies half-way: the third answers what they did not."""
+    write(tmp_path / "rows.jsonl", {"right": 120, "wrong": 40})
+    with Faulty(latency_s=0.05) as stays:
+        leaves = Faulty(latency_s=0.05)
+        leaves.__enter__()
+        urls = [leaves.url, stays.url, "http://127.0.0.1:9/v1"]
+        models = stays.models(tmp_path, base_url=urls, concurrency=6, total_timeout_s=20.0)
+        process = subprocess.Popen(
+            command("eval", "reasoning", "--data", "reasoning=rows.jsonl", "--models", models, "--out", "out", "--json"),
+            cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while leaves.asked.total() < 20 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        leaves.__exit__()
+        out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err.decode()
+    assert 20 <= leaves.asked.total() < 100, "it answered some, and died before all"
+    assert json.loads(out)["reasoning"]["status"] == {"right": 120, "wrong": 40}
+    keys = [s.key for s in read_log(tmp_path / "out" / "reasoning").samples]
+    assert len(set(keys)) == len(keys) == 160
+    twice = sum(count - 1 for count in (leaves.asked + stays.asked).values())
+    assert twice <= 6, "at most what was in flight at the server that died is asked again"

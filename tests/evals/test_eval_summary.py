@@ -133,3 +133,23 @@ def test_judged_again_a_record_keeps_what_was_said() -> None:
     assert (right.completion, right.completion_tokens, right.latency_s) == ("It is B", 4, 1.5)
     assert right.notes == {"category": "x", "with": "another"}
     assert judged_again(right, error("verifier", "broke")).score is None
+
+
+def test_a_score_at_a_budget_counts_what_was_said_within_it() -> None:
+    told = [
+        ("a", 10, "right"),
+        ("a", 100, "right"),
+        ("b", 40, "right"),
+        ("b", 30, "wrong"),
+        ("c", 200, "overlong"),
+    ]
+    samples = [
+        Sample(task="t", item=item, sample=k, status=status, score=float(status == "right"), finish_reason="stop",  # type: ignore[arg-type]
+               completion_tokens=tokens)
+        for k, (item, tokens, status) in enumerate(told)
+    ]  # fmt: skip
+    summary = summarise(samples)
+    assert dict(summary.budgets) == pytest.approx({16: 1 / 6, 32: 1 / 6, 64: 2 / 6, 128: 3 / 6, 256: 3 / 6})
+    assert summary.score is not None
+    assert summary.budgets[256] == pytest.approx(summary.score.value)
+    assert summarise([]).budgets == {}
