@@ -1,5 +1,6 @@
 """LiveCodeBench (Jain et al. 2024), release 6: contest problems of 1 August 2024 to 1 May 2025, run on all their tests.
 
+Programs run behind the imports that the benchmark's own harness gives them: answers to problems of LeetCode seldom write any.
 Private tests are a pickle of JSON, zipped, in base64; the pickle is read by a reader that takes a text and nothing else.
 """
 
@@ -19,6 +20,18 @@ from schemas.task import Task
 
 FROM, TO = "2024-08-01", "2025-05-01"
 """Of the contest's date, the last day left out."""
+
+_MODULES = (
+    "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics", "itertools", "functools",
+    "operator", "io", "sys", "json",
+)  # fmt: skip
+PREAMBLE = "\n".join(
+    [
+        *(f"from {name} import *" for name in (*_MODULES, "builtins", "typing")),
+        f"import {', '.join(_MODULES)}",
+        "sys.setrecursionlimit(50_000)\n",
+    ]
+)
 
 
 class LiveCodeBench(EvalTask):
@@ -40,7 +53,8 @@ class LiveCodeBench(EvalTask):
             f"\n\nBegin with this:\n\n```python\n{row['starter_code']}\n```" if row["starter_code"] else ""
         )
         reads = "" if name else "\n\nThe program reads from standard input and prints to standard output."
-        facts: dict[str, Any] = {"kind": "call" if name else "stdin", "fn_name": name, "stop_at_first": True}
+        facts: dict[str, Any] = {"kind": "call" if name else "stdin", "fn_name": name, "preamble": PREAMBLE}
+        facts["stop_at_first"] = True
         facts["tests"] = [
             _call(test) if name else {"input": test["input"], "output": test["output"]} for test in tests
         ]

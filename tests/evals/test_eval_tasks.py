@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
+import pickle
+import zlib
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ import pytest
 from dataforge.errors import InputError
 from dataforge.verifiers import Response, verify
 from dataforge.verifiers import find as find_verifier
-from evals.data import Hub, Local, Made, find_rows, read_file
+from evals.data import Hub, Local, Made, Rows, find_rows, read_file
 from evals.items import items_of
 from evals.registry import find, names
 from evals.task import EvalTask, Item
@@ -109,6 +112,7 @@ def called(calls: list[dict[str, Any]]) -> Response:
     )
 
 
+@pytest.mark.usefixtures("isolation")
 def test_humaneval_takes_its_own_solutions_and_no_stubs() -> None:
     task, items = here("humaneval")
     try:
@@ -126,12 +130,48 @@ def test_humaneval_takes_its_own_solutions_and_no_stubs() -> None:
         assert status(task, item, Response(stub)) == "wrong", item.id
 
 
+@pytest.mark.usefixtures("isolation")
 def test_humaneval_needs_no_import_that_its_prompt_has() -> None:
     task, items = here("humaneval")
     item = next(item for item in items if item.id == "HumanEval/5")
     body = "return [x for n in numbers for x in (n, delimeter)][:-1]"
     program = f"```python\ndef intersperse(numbers: List[int], delimeter: int) -> List[int]:\n    {body}\n```"
     assert status(task, item, Response(program)) == "right"
+
+
+@pytest.mark.usefixtures("isolation")
+def test_livecodebench_reads_both_kinds_of_problem_and_gives_its_imports() -> None:
+    packed = base64.b64encode(
+        zlib.compress(pickle.dumps(json.dumps([{"input": "[3, 4]", "output": "25"}])))
+    ).decode()
+    row = {
+        "question_id": "q1", "question_content": "Sum the squares.", "contest_date": "2025-01-04T00:00:00", "difficulty": "easy",
+        "starter_code": "class Solution:\n    def squares(self, xs: List[int]) -> int:", "metadata": '{"func_name": "squares"}',
+        "public_test_cases": '[{"input": "[1, 2]", "output": "5"}]', "private_test_cases": packed,
+    }  # fmt: skip
+    script = {**row, "question_id": "q2", "starter_code": "", "metadata": "{}", "private_test_cases": "[]",
+              "public_test_cases": '[{"input": "1 2\\n", "output": "5\\n"}]'}  # fmt: skip
+    old = {**row, "question_id": "q3", "contest_date": "2023-01-04T00:00:00"}
+    task = find("livecodebench")
+    called, ran = items_of(task, Rows([row, script, old], "here", "", ""))
+    body = "return sum(pow(x, 2) for x in deque(xs)) if xs else inf"
+    program = f"```python\nclass Solution:\n    def squares(self, xs: List[int]) -> int:\n        {body}\n```"
+    assert status(task, called, Response(program)) == "right"
+    assert status(task, called, Response(program.replace("2)", "3)"))) == "wrong"
+    reads = "```python\nprint(sum(int(x) ** 2 for x in sys.stdin.readline().split()))\n```"
+    assert status(task, ran, Response(reads)) == "right"
+
+
+def test_a_pickle_that_wants_anything_of_python_is_refused() -> None:
+    packed = base64.b64encode(zlib.compress(pickle.dumps(Path))).decode()
+    row = {
+        "question_id": "q",
+        "contest_date": "2025-01-04",
+        "public_test_cases": "[]",
+        "private_test_cases": packed,
+    }
+    with pytest.raises(InputError, match="should be a text"):
+        items_of(find("livecodebench"), Rows([row], "here", "", ""))
 
 
 def test_rows_come_from_any_kind_of_file(tmp_path: Path) -> None:
