@@ -139,6 +139,37 @@ def test_humaneval_needs_no_import_that_its_prompt_has() -> None:
     assert status(task, item, Response(program)) == "right"
 
 
+FOUR = ["north", "east", "south", "west"]
+OF_THE_HUB: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "arc_easy": ({"id": "a", "question": "Where?", "choices": {"text": FOUR, "label": list("1234")}, "answerKey": "3"}, {"answer": "C"}),
+    "arc_challenge": ({"id": "a", "question": "Where?", "choices": {"text": FOUR, "label": list("ABCD")}, "answerKey": "D"}, {"answer": "D"}),
+    "openbookqa": ({"id": "a", "question_stem": "It is", "choices": {"text": FOUR, "label": list("ABCD")}, "answerKey": "B"}, {"answer": "B"}),
+    "mmlu": ({"question": "Where?", "subject": "anatomy", "choices": FOUR, "answer": 1}, {"answer": "B"}),
+    "mmlu_pro": ({"question_id": 7, "question": "Where?", "options": [*FOUR, *FOUR], "answer": "G", "answer_index": 6, "category": "law"}, {"answer": "G"}),
+    "math500": ({"problem": "$1+1$", "solution": "2", "answer": "2", "subject": "Algebra", "level": 1, "unique_id": "t/1"}, {"answer": "2"}),
+    "aime24": ({"ID": "2024-I-1", "Problem": "How many?", "Solution": "", "Answer": 204}, {"answer": "204"}),
+    "musr": ({"narrative": "Once.", "question": "Who?", "choices": "['Ann', 'Bob']", "answer_index": 1, "answer_choice": "Bob"}, {"answer": "B"}),
+    "bbh": ({"input": "Which?\nOptions:\n(A) one\n(B) two", "target": "(B)", "config": "snarks"}, {"answer": "B"}),
+    "drop": ({"section_id": "s", "query_id": "q", "passage": "They won 3-1.", "question": "How many?", "answers_spans": {"spans": ["3", "3"], "types": ["number", "number"]}}, {"answers": ["3"]}),
+    "ifeval": ({"key": 1, "prompt": "Say it.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{"num": None}]}, {"constraints": [{"id": "punctuation:no_comma", "kwargs": {}}]}),
+    "mbpp": ({"task_id": 2, "prompt": "Add.", "code": "", "test_list": ["assert add(1, 2) == 3", "assert add(0, 0) == 0"]}, {"fn_name": "add"}),
+    "simpleqa": ({"problem": "Who?", "answer": "Ada"}, {"answer": "Ada"}),
+}  # fmt: skip
+"""A row of the form that each dataset of the hub has, and what must be among the facts: no hub is asked in tests."""
+
+
+@pytest.mark.parametrize("name", OF_THE_HUB)
+def test_rows_of_the_hub_become_items(name: str) -> None:
+    row, facts = OF_THE_HUB[name]
+    [item] = items_of(find(name), Rows([row], "hub", "", ""))
+    assert facts.items() <= item.task.facts.items()
+    assert item.said()[-1].content.strip()
+    verifier = item.task.verifier or find(name).verifier
+    if verifier:
+        said = Response("x", finish_reason="stop")
+        assert verify(find_verifier(verifier), item.task, said).outcome != "error", "the facts make sense"
+
+
 @pytest.mark.usefixtures("isolation")
 def test_livecodebench_reads_both_kinds_of_problem_and_gives_its_imports() -> None:
     packed = base64.b64encode(
