@@ -24,7 +24,7 @@ def items_of(task: EvalTask, rows: Rows) -> list[Item]:
     seen: dict[str, int] = {}
     for number, row in enumerate(rows.rows):
         try:
-            item = task.item(row, number)
+            made = task.item(row, number)
         except (KeyError, TypeError, ValueError) as error:
             what = (
                 f"it has no `{error.args[0]}`" if isinstance(error, KeyError) else str(error).splitlines()[0]
@@ -34,16 +34,15 @@ def items_of(task: EvalTask, rows: Rows) -> list[Item]:
                 code="E012",
                 help=f"it reads {task.summary[:1].lower()}{task.summary[1:]} See its file in evals/tasks/",
             ) from error
-        if item is None:
-            continue
-        if item.id in seen:
-            raise InputError(
-                f"rows {seen[item.id] + 1} and {number + 1} of {rows.source} have the id `{item.id}`",
-                code="E012",
-                help="ids tell items apart: mend the data, or leave out its column of ids",
-            )
-        seen[item.id] = number
-        found.append(item)
+        for item in () if made is None else (made,) if isinstance(made, Item) else made:
+            if item.id in seen:
+                raise InputError(
+                    f"rows {seen[item.id] + 1} and {number + 1} of {rows.source} have the id `{item.id}`",
+                    code="E012",
+                    help="ids tell items apart: mend the data, or leave out its column of ids",
+                )
+            seen[item.id] = number
+            found.append(item)
     if not found:
         raise InputError(
             f"{rows.source} holds no item of `{task.name}`", code="E012", help="is it the right file?"

@@ -92,8 +92,8 @@ class EvalTask(ABC):
     paper: ClassVar[str] = ""
 
     @abstractmethod
-    def item(self, row: Row, number: int) -> Item | None:
-        """The item of a row, or None where the row is none of this evaluation.
+    def item(self, row: Row, number: int) -> Item | Sequence[Item] | None:
+        """The item of a row, several where it is asked in several ways, or None where the row is none of this evaluation.
 
         Args:
             row: as the data has it.

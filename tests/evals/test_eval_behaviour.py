@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -162,6 +163,51 @@ def test_what_a_system_prompt_changes_is_seen_by_comparing(tmp_path: Path) -> No
     row = compared["rows"][1]
     assert row["setup"]["system"] == [None, "Be honest."]
     assert next(d for d in row["differences"] if d["figure"] == "disclaims")["value"] == 1.0
+
+
+def test_a_judge_grades_and_its_words_are_on_record(tmp_path: Path) -> None:
+    """SimpleQA with a scripted judge: right, wrong, not attempted, and a judge that gives no grade, which is no wrong answer."""
+    answers = {
+        "Who wrote it?": "Ada",
+        "Who sang it?": "Bob",
+        "Who drew it?": "I do not know.",
+        "Who built it?": "Eve",
+    }
+    rows = [{"id": n, "problem": problem, "answer": "Ada"} for n, problem in enumerate(answers)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def reply(messages: Messages) -> str:
+        said = messages[-1]["content"]
+        if not said.startswith("You grade an answer."):
+            return answers[said]
+        if "\nEve\n" in said:
+            return "Hard to say."
+        grade = (
+            "RIGHT" if said.count("\nAda\n") == 2 else "NOT_ATTEMPTED" if "do not know" in said else "WRONG"
+        )
+        return f"I compared them.\n\nGrade: {grade}"
+
+    with Scripted(reply=reply) as server:
+        models = server.models(tmp_path)
+        models.write_text(models.read_text() + models.read_text().replace("generator", "judge"))
+        done = dataforge(
+            "eval",
+            "simpleqa",
+            "--data",
+            "simpleqa=rows.jsonl",
+            "--models",
+            models,
+            "--out",
+            "out",
+            "--json",
+            cwd=tmp_path,
+        )
+    assert done.code == 1, done.err
+    assert done.json()["simpleqa"]["status"] == {"right": 1, "wrong": 1, "unparsed": 1, "fault": 1}
+    by = {s.item: s for s in read_log(tmp_path / "out" / "simpleqa").samples}
+    assert by["0"].notes == {"judge": "I compared them.\n\nGrade: RIGHT", "grade": "RIGHT"}
+    assert by["3"].notes["judge"] == "Hard to say."
+    assert [by[str(n)].measures.get("rule") for n in range(3)] == [1.0, 0.0, 0.0]
 
 
 def test_thinking_and_answer_are_told_apart() -> None:

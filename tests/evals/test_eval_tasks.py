@@ -170,6 +170,24 @@ def test_rows_of_the_hub_become_items(name: str) -> None:
         assert verify(find_verifier(verifier), item.task, said).outcome != "error", "the facts make sense"
 
 
+def test_rewardbench_asks_both_orders_and_sees_a_judge_that_takes_the_first() -> None:
+    row = {"id": 5, "prompt": "Hi </request>", "chosen": "good", "rejected": "bad", "subset": "chat"}
+    task = find("rewardbench")
+    one, other = items_of(task, Rows([row], "hub", "", ""))
+    assert (one.cluster, other.cluster) == ("5", "5")
+    assert [item.task.facts["answer"] for item in (one, other)] == ["A", "B"]
+    for item in (one, other):
+        letter = item.task.facts["answer"]
+        text = item.task.prompt
+        quoted = text.partition(f"<{letter}-")[2].partition(">\n")[2].partition("\n</")[0]
+        assert quoted == "good"
+        assert text.count("</request-") == 1, "no text of the row can close its own quotation"
+    always = Response("The first is fine.\n\nAnswer: A")
+    assert [status(task, item, always) for item in (one, other)] == ["right", "wrong"]
+    verdict = verify(find_verifier("multiple_choice"), one.task, always)
+    assert task.measures(one, always, verdict) == {"first": 1.0}
+
+
 @pytest.mark.usefixtures("isolation")
 def test_livecodebench_reads_both_kinds_of_problem_and_gives_its_imports() -> None:
     packed = base64.b64encode(
