@@ -97,6 +97,7 @@ def test_what_says_nothing_is_no_code() -> None:
         ("python", "# to do"),
         ("python", "pass"),
         ("python", "'hi'"),
+        ("python", r"'\d'"),  # of which Python warns
         ("toml", "# x"),
     ):
         verdict = said(f"```{name}\n{code}\n```", compare="parses", expected=[], language=name)

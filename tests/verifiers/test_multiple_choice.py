@@ -213,6 +213,13 @@ def test_options_that_contain_each_other() -> None:
     assert said("-5", "A", ("5", "6")).outcome == "unparsed"
 
 
+def test_tags_that_are_part_of_an_option_stay() -> None:
+    texts = ("<i>slanted</i>", "<b>bold</b>", "plain")
+    for text in ("B) <b>bold</b>\n", "**B) <b>bold</b>**", "The answer is not A.\n\nB) <b>bold</b>  "):
+        assert said(text, texts=texts).passed, text
+    assert said("The answer is <b>B</b>.").passed
+
+
 def test_the_text_of_two_options_stands_for_neither() -> None:
     assert said("The answer is Paris.", "A", ("Paris", "Paris", "Rome")).outcome == "unparsed"
 

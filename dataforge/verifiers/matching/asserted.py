@@ -128,14 +128,16 @@ class Corrections:
         return index < len(self._spans) and self._spans[index][1] <= end
 
 
-def visible(text: str) -> tuple[str, list[tuple[int, int]]]:
+def visible(text: str, *, emphasis: bool = False) -> tuple[str, list[tuple[int, int]]]:
     """The text with what is struck out or commented out blanked, so that offsets stay, and where that was.
 
-    Tags of HTML that only emphasise are blanked too.
+    Args:
+        emphasis: whether tags of HTML that only emphasise stay, as where an answer may have some; else they are blanked too.
     """
     if "~~" not in text and "<" not in text:
         return text, []
-    text = _EMPHASIS.sub(lambda found: " " * len(found[0]), text)
+    if not emphasis:
+        text = _EMPHASIS.sub(lambda found: " " * len(found[0]), text)
     gone = list(_hidden(text))
     if not gone:
         return text, []

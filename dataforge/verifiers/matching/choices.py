@@ -52,7 +52,7 @@ def choose(text: str, among: Options, *, cut_off: bool = False) -> Chosen:
     """
     if not text.strip():
         return Chosen(None, None, (), "the answer is empty")
-    seen, hidden = visible(text)
+    seen, hidden = visible(text, emphasis=any("<" in option for option in among.spelled))
     found = list(islice(finals(seen, among), MOST_NAMED))
     named = _merged(found)
     if not any(n.weight == "final" and not n.rejected for n in named):

@@ -40,9 +40,7 @@ def as_python(code: str, *, docstrings: bool = False) -> str:
         Unparsable: it is no Python.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes that are none, and the like
-            tree = ast.parse(as_text(code))
+        tree = _parsed(code)
         if not docstrings:
             _drop_docstrings(tree)
         return ast.dump(tree)
@@ -50,6 +48,12 @@ def as_python(code: str, *, docstrings: bool = False) -> str:
         raise Unparsable(f"it is no Python: {error.msg}, line {error.lineno}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise Unparsable(f"it is no Python: {type(error).__name__}") from None
+
+
+def _parsed(code: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes that are none, and the like
+        return ast.parse(as_text(code))
 
 
 def _drop_docstrings(tree: ast.Module) -> None:
@@ -146,6 +150,6 @@ def says_nothing(code: str, language: str) -> bool:
         return all(
             isinstance(node, ast.Pass)
             or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-            for node in ast.parse(as_text(code)).body
+            for node in _parsed(code).body
         )
     return language == "toml" and not toml.loads(code)

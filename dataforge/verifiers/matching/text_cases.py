@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -110,11 +111,14 @@ def drawn(rng: random.Random) -> Drawn:
     return Drawn("What is written on the card?", answer, wrong)
 
 
+_ENDS = re.compile(r"\.\s")
+
+
 def _say(rng: random.Random, answer: str, wrong: str) -> tuple[str, str]:
     """A way of saying, and the reply."""
     way = rng.choice(MARKED) if rng.random() < 0.7 else rng.choice(ALONE)
     # What ends a sentence inside an answer ends it for a reader too, unless a box or a line says how far it goes.
-    if (". " in answer or ". " in wrong) and ("{W}" in way or ". " in way):
+    if any(_ENDS.search(each) for each in (answer, wrong)) and ("{W}" in way or ". " in way):
         way = MARKED[0]
     if ("“" in way or "”" in way) and '"' in answer:
         way = MARKED[0]
