@@ -8,7 +8,7 @@ there is none. `benchmarks/extraction.py` runs the frameworks' own code, where i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dataforge.verifiers import Response, find, verify
@@ -174,6 +174,3 @@ def options_of(item: Item) -> Sequence[str]:
 def said_by(sample: Sample) -> str:
     """What rules look at: the completion as it came, with no thinking taken out of it, as those frameworks do."""
     return sample.completion
-
-
-NAMES: Mapping[str, str] = {rule.name: rule.what for rule in RULES}
