@@ -38,7 +38,7 @@ _TRAINING = frozenset(
         "transformers",
     }
 )
-"""Packages of the extra `train`, which the other commands can do without."""
+"""Packages of the extras `train` and `evals`, which the other commands can do without."""
 _DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
@@ -105,19 +105,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         package = (error.name or "").partition(".")[0]
         if package not in _TRAINING:
             _own_up()
-        _tell(_lacks(package), as_json="--json" in arguments)
+        extra = "evals" if arguments[:1] == ["eval"] else "train"
+        _tell(_lacks(package, extra), as_json="--json" in arguments)
         sys.exit(2)
     except Exception:  # noqa: BLE001 - the boundary: whatever arrives here is ours, and must say so
         _own_up()
 
 
-def _lacks(package: str) -> DataForgeError:
+def _lacks(package: str, extra: str) -> DataForgeError:
     from dataforge.errors import InputError
 
     return InputError(
         f"this command needs the package `{package}`, which is not installed",
         code="T013",
-        help="pip install 'dataforge-compiler[train]'",
+        help=f"pip install 'dataforge-compiler[{extra}]'",
     )
 
 

@@ -76,6 +76,7 @@ def run(
     Started again with the same options it goes on where it stopped, and asks nothing twice. Ctrl-C waits for the calls in
     flight; a second one leaves them.
     """
+    import dataforge.statistics  # noqa: F401 - which needs numpy: better missed now than after the last answer
     from dataforge.models.binding import bind
     from dataforge.project import load_project
     from evals.registry import find

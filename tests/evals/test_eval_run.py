@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -236,3 +237,29 @@ def test_servers_that_come_and_go_lose_and_double_nothing(tmp_path: Path) -> Non
     assert len(set(keys)) == len(keys) == 160
     twice = sum(count - 1 for count in (leaves.asked + stays.asked).values())
     assert twice <= 6, "at most what was in flight at the server that died is asked again"
+
+
+def test_without_the_extra_nothing_is_asked(tmp_path: Path) -> None:
+    write(tmp_path / "rows.jsonl", {"right": 3})
+    with Faulty() as server:
+        arguments = [
+            "eval",
+            "reasoning",
+            "--data",
+            "reasoning=rows.jsonl",
+            "--models",
+            str(server.models(tmp_path)),
+        ]
+        script = f"import sys; sys.modules['numpy'] = None; from dataforge.cli import main; main({arguments})"
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "error[T013]: this command needs the package `numpy`" in done.stderr
+    assert "help: pip install 'dataforge-compiler[evals]'" in done.stderr
+    assert server.asked.total() == 0
