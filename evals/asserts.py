@@ -15,6 +15,11 @@ Pair = tuple[list[Any], Any]
 """Arguments and the value that they must give, as JSON values."""
 
 
+_WHOLE = 10**6
+_FINE = 1e-6
+"""Below the one, the other is no whole number's distance from the next, even in proportion."""
+
+
 class Inexpressible(ValueError):
     """A test that is no list of calls with literal arguments and values."""
 
@@ -40,6 +45,8 @@ def pairs(source: str, function: str, called: str | None = None) -> tuple[list[P
             tolerance = near if tolerance is None else max(tolerance, near)
     if not found:
         raise Inexpressible("there is no assertion")
+    if tolerance is None or tolerance <= _FINE:
+        found = [(arguments, _number(expected)) for arguments, expected in found]
     return found, tolerance
 
 
@@ -136,6 +143,17 @@ def _computed(node: ast.expr) -> Any:
                 case ast.Pow() if abs(other) <= 64:
                     return one**other
     raise Inexpressible("a value is no literal")
+
+
+def _number(value: Any) -> Any:
+    """A value with its whole numbers as floats, which `code` compares by value: `==` takes 2.0 for 2, and so must we."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _WHOLE:
+        return float(value)
+    if isinstance(value, list):
+        return [_number(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _number(each) for key, each in value.items()}
+    return value
 
 
 def _plain(value: Any, *, argument: bool) -> Any:

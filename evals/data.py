@@ -18,7 +18,8 @@ import importlib.util
 import io
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -171,6 +172,8 @@ class Hub:
         config, split: of the dataset; several are read one after another, each row with its `config` or `split`.
         revision: a commit or tag; None for the newest, whose commit is put on record.
         gated: whether one must accept its terms first.
+        files: of its repository, read as they are in place of a config's split: for data behind a script, which
+            `datasets` has not run since its version 4.
     """
 
     name: str
@@ -178,6 +181,7 @@ class Hub:
     split: str | tuple[str, ...] = "test"
     revision: str | None = None
     gated: bool = False
+    files: tuple[str, ...] = ()
 
     def is_there(self) -> bool:
         """Whether it may be fetched: whether `datasets` is installed, and the hub is not switched off."""
@@ -204,7 +208,12 @@ class Hub:
                 from huggingface_hub import HfApi
 
                 revision = HfApi().dataset_info(self.name).sha or ""
-            for config, split in itertools.product(configs, splits):
+            for file in self.files:
+                from huggingface_hub import hf_hub_download
+
+                path = hf_hub_download(self.name, file, repo_type="dataset", revision=revision or None)
+                rows += read_file(Path(path))
+            for config, split in () if self.files else itertools.product(configs, splits):
                 found = datasets.load_dataset(self.name, config, split=split, revision=revision or None)
                 licence = licence or str(found.info.license or "")
                 more = {"config": config} if len(configs) > 1 else {}
@@ -343,15 +352,15 @@ def read_file(path: Path) -> Iterator[Row]:
 
             yield from pq.read_table(path).to_pylist()
             return
+        if suffix == ".jsonl":
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+                yield from _of_lines(path, lines)  # some are of gigabytes
+            return
         raw = path.read_bytes()
         if path.suffix == ".gz":
             raw = gzip.decompress(raw)
-        # Some packages name their lines `.json`.
-        lines = suffix == ".jsonl" or (suffix == ".json" and _is_lines(raw))
-        if lines:
-            for number, line in enumerate(raw.splitlines(), 1):
-                if line.strip():
-                    yield _object(path, number, orjson.loads(line))
+        if suffix == ".json" and _is_lines(raw):  # as some packages name their lines
+            yield from _of_lines(path, raw.splitlines())
         elif suffix == ".json":
             found = json.loads(raw)
             listed = (
@@ -370,10 +379,16 @@ def read_file(path: Path) -> Iterator[Row]:
             yield from reader
         else:
             raise ValueError(f"`{path.suffix}` is none of {', '.join(_SUFFIXES)}")
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(
             f"{path}: {error}", code="E011", help="a row is an object; a file is read whole or not at all"
         ) from error
+
+
+def _of_lines(path: Path, lines: Iterable[bytes]) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _object(path, number, orjson.loads(line))
 
 
 def _is_lines(raw: bytes) -> bool:

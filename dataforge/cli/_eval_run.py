@@ -138,7 +138,8 @@ def _wanted(
     from evals.items import items_digest, items_of, with_system
 
     rows = find_rows(task.name, task.sources, given, seed=seed, limit=limit)
-    items = _drawn(items_of(task, rows), limit, seed)
+    whole = items_of(task, rows)
+    items = _drawn(whole, limit, seed)
     if system is not None:
         items = [with_system(item, system) for item in items]
     if sampling.max_tokens is None and spec.sampling.max_tokens is None and task.max_tokens is not None:
@@ -161,7 +162,7 @@ def _wanted(
         "samples": many,
         "limit": limit,
         "seed": seed,
-        "data": rows.to_json(),
+        "data": {**rows.to_json(), "items": len(whole)},
         "items": len(items),
         "items_digest": items_digest(items),
         "verifier": _verifiers(task, items),
@@ -310,6 +311,12 @@ def _progress(total: int, quiet: bool) -> Iterator[tuple[Callable[[Sample], None
     yield line, console.print
 
 
+def part_of(data: Mapping[str, Any]) -> str:
+    """What to say where not all of a benchmark's items are there: some sources lack some, and some items cannot be judged."""
+    there, whole = data.get("items", data["rows"]), data.get("of", data["rows"])
+    return f", {there:,} of the benchmark's {whole:,} items" if there < whole else ""
+
+
 def show(task: str, summary: Summary, data: Mapping[str, Any]) -> None:
     """A summary for people: the score, what it counts, and every status.
 
@@ -317,8 +324,7 @@ def show(task: str, summary: Summary, data: Mapping[str, Any]) -> None:
         data: of which rows, as a manifest has it.
     """
     say(f"\n{task}: {summary.samples:,} samples of {summary.items:,} items")
-    part = f", {data['rows']:,} of the benchmark's {data['of']:,} rows" if "of" in data else ""
-    say(f"  data       {data['source']} {data['revision']}".rstrip() + part)
+    say(f"  data       {data['source']} {data['revision']}".rstrip() + part_of(data))
     if "instead" in data:
         say(f"             in place of a better source: {data['instead']}")
     say(f"  score      {_figure(summary.score)}   unparsed, empty and overlong answers count as 0")

@@ -1,7 +1,8 @@
 """DROP (Dua et al. 2019): reading comprehension that takes counting, sorting and sums; judged by the F1 of its words.
 
 The score is exact match; `f1` is the bag-of-words F1 with the best of the accepted answers, after the rules of the
-paper's own metric in our words: case, articles and punctuation do not count, and numbers must agree.
+paper's own metric in our words: case, articles and punctuation do not count, and numbers must agree. The hub's copy lists the
+spans of an answer and those of its validations as one, so of an answer of several spans each is accepted alone.
 """
 
 from __future__ import annotations

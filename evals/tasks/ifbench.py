@@ -16,6 +16,8 @@ from evals.tasks.ifeval import instruction_measures
 from schemas.task import Task
 
 Constraints = list[dict[str, Any]]
+_TIMES = (1, 2, 3, 5, 7)
+"""How often each of five keywords is wanted: the benchmark's words fix it."""
 
 
 def _words(low: int, high: int) -> Constraints:
@@ -26,17 +28,38 @@ def _words(low: int, high: int) -> Constraints:
     ]
 
 
+def _options(told: str) -> Constraints:
+    """Options as the prompt lists them: between slashes, else between `or`, else between commas."""
+    between = next((mark for mark in ("/", " or ") if mark in told), ",")
+    options = [option.strip() for option in told.split(between)]
+    return [{"id": "detectable_format:constrained_response", "kwargs": {"options": options, "exact": True}}]
+
+
 MEANING: Mapping[str, Callable[[Mapping[str, Any]], Constraints]] = {
     "count:word_count_range": lambda given: _words(int(given["min_words"]), int(given["max_words"])),
     "count:numbers": lambda given: [
         {"id": "content:numbers", "kwargs": {"relation": "exactly", "count": int(given["N"])}}
     ],
+    "count:keywords_multiple": lambda given: [
+        {
+            "id": "keywords:frequency",
+            "kwargs": {"keyword": given[f"keyword{at}"], "frequency": times, "relation": "exactly"},
+        }
+        for at, times in enumerate(_TIMES, 1)
+    ],
     "count:pronouns": lambda given: [
         {"id": "words:pronouns", "kwargs": {"relation": "at least", "count": int(given["N"])}}
     ],
+    "format:options": lambda given: _options(given["options"]),
     "format:title_case": lambda given: [{"id": "change_case:title_case", "kwargs": {}}],
     "ratio:stop_words": lambda given: [
         {"id": "ratio:stop_words", "kwargs": {"percent": int(given["percentage"])}}
+    ],
+    "words:keywords_specific_position": lambda given: [
+        {
+            "id": "keywords:position",
+            "kwargs": {"keyword": given["keyword"], "sentence": int(given["n"]), "position": int(given["m"])},
+        }
     ],
 }
 """Constraint of the benchmark → the same in ours."""

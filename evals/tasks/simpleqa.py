@@ -36,7 +36,7 @@ class SimpleQA(EvalTask):
 
     async def judged(self, item: Item, response: Response, judge: Ask | None) -> Judged:
         said, answer = spoken(response).answer.strip(), str(item.task.facts["answer"])
-        rule = float(_key(answer) in _key(said))
+        rule = float(f" {_key(answer)} " in f" {_key(said)} ")
         grade, told = await graded(judge, item.task.prompt, said, GRADES, reference=answer)
         notes = {"judge": told, "grade": grade}
         if grade is None:

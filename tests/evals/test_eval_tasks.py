@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import hashlib
 import json
+import os
 import pickle
+import subprocess
+import sys
+import threading
 import zlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataforge.cli._eval_run import part_of
 from dataforge.errors import InputError
+from dataforge.models.client import ChatReply, ChatRequest, CompletionRequest
 from dataforge.verifiers import Response, verify
 from dataforge.verifiers import find as find_verifier
+from evals.asserts import pairs
 from evals.data import Hub, Local, Made, Rows, find_rows, read_file
 from evals.items import items_of
 from evals.registry import find, names
@@ -170,6 +179,19 @@ def test_rows_of_the_hub_become_items(name: str) -> None:
         assert verify(find_verifier(verifier), item.task, said).outcome != "error", "the facts make sense"
 
 
+def test_simpleqa_s_rule_reads_words_and_not_parts_of_them() -> None:
+    task = find("simpleqa")
+    [item] = items_of(task, Rows([{"problem": "Who?", "answer": "Ada"}], "hub", "", ""))
+
+    async def judge(request: ChatRequest | CompletionRequest) -> ChatReply:
+        return ChatReply("Grade: RIGHT")
+
+    for said, rule in (("It was Ada.", 1.0), ("It was Adam.", 0.0)):
+        judged = asyncio.run(task.judged(item, Response(said), judge))
+        assert judged is not None
+        assert judged.measures == {"attempted": 1.0, "rule": rule}
+
+
 def test_rewardbench_asks_both_orders_and_sees_a_judge_that_takes_the_first() -> None:
     row = {"id": 5, "prompt": "Hi </request>", "chosen": "good", "rejected": "bad", "subset": "chat"}
     task = find("rewardbench")
@@ -223,6 +245,110 @@ def test_a_pickle_that_wants_anything_of_python_is_refused() -> None:
         items_of(find("livecodebench"), Rows([row], "here", "", ""))
 
 
+@pytest.mark.usefixtures("isolation")
+def test_mbpp_compares_numbers_as_python_does() -> None:
+    tests = ["assert half(480) == 240", "assert half(3) == 1.5", "assert half(0) == 0"]
+    row = {"task_id": 14, "prompt": "Halve a number.", "test_list": tests}
+    task = find("mbpp")
+    [item] = items_of(task, Rows([row], "hub", "", ""))
+    for body, said in (("n / 2", "right"), ("n // 2", "wrong"), ("n / 2 if n else False", "wrong")):
+        assert status(task, item, Response(f"```python\ndef half(n):\n    return {body}\n```")) == said
+
+
+def test_whole_numbers_stay_exact_where_a_tolerance_would_blur_them() -> None:
+    [(_, large), (_, small)], tolerance = pairs("assert f(1) == 5000000\nassert f(2) == [7, True]", "f")
+    assert (type(large), small, type(small[0]), small[1]) == (int, [7.0, True], float, True)
+    assert tolerance is None
+    [(_, named)], tolerance = pairs("assert abs(f(1) - 300) < 0.01", "f")
+    assert (type(named), tolerance) == (int, 0.01)
+
+
+def test_bbh_takes_its_answers_in_other_dress_and_leaves_out_torn_options() -> None:
+    rows = [
+        {"input": "Sort: List: pear fig apple", "target": "apple fig pear", "config": "word_sorting"},
+        {"input": "Complete: [ (", "target": ") ]", "config": "dyck_languages"},
+        {"input": "Like Shrek:\nOptions:\n(A) Monsters\n(B) Inc", "target": "Monsters, Inc", "config": "movie_recommendation"},
+        {"input": "Which is sarcastic?\nOptions:\n(A) The NB", "target": "(A)", "config": "snarks"},
+    ]  # fmt: skip
+    task = find("bbh")
+    words, brackets = items_of(task, Rows(rows, "hub", "", ""))
+    assert (words.id, brackets.id) == ("word_sorting-0", "dyck_languages-1")
+    for item, right, wrong in (
+        (
+            words,
+            ("apple fig pear", "apple, fig, pear", "**apple fig pear**"),
+            ("apple pear fig", "apple fig"),
+        ),
+        (brackets, (") ]", ")]", "`) ]`"), ("] )", "[ ( ) ]", ")")),
+    ):
+        assert {status(task, item, Response(f"Hm.\n\nAnswer: {text}")) for text in right} == {"right"}
+        assert {status(task, item, Response(f"Hm.\n\nAnswer: {text}")) for text in wrong} == {"wrong"}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "right", "wrong"),
+    [
+        ("format:options", {"options": "I know or I don't know"}, "I don't know.", "I know, or I don't know"),
+        ("format:options", {"options": "yes/no/maybe"}, "Maybe", "Maybe, but who knows"),
+        ("words:keywords_specific_position", {"keyword": "fig", "n": 2.0, "m": 3.0}, "So. Eat a fig now.", "Eat a fig now. So be it."),
+        ("count:keywords_multiple", {f"keyword{n}": "abcde"[n - 1] * 3 for n in range(1, 6)}, "aaa bbb bbb ccc ccc ccc " + "ddd " * 5 + "eee " * 7, "aaa bbb ccc ddd eee"),
+    ],
+)  # fmt: skip
+def test_ifbench_means_what_the_benchmark_means(
+    name: str, given: dict[str, Any], right: str, wrong: str
+) -> None:
+    row = {"key": "1", "prompt": "Say it.", "instruction_id_list": [name], "kwargs": [given]}
+    task = find("ifbench")
+    [item] = items_of(task, Rows([row], "package", "", ""))
+    assert [status(task, item, Response(text)) for text in (right, wrong)] == ["right", "wrong"]
+
+
+def test_files_of_the_hub_are_read_without_the_script_beside_them(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    lines = b'{"question": "1 and 1?", "answer": "#### 2"}\n'
+    commit = "c" * 40
+
+    class Server(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            self.protocol_version = "HTTP/1.1"
+            told = self.path.startswith("/api/datasets/owner/scripted")
+            body = json.dumps({"id": "owner/scripted", "sha": commit}).encode() if told else lines
+            folder, _, file = self.path.rpartition("/")
+            found = told or (
+                folder == f"/datasets/owner/scripted/resolve/{commit}"
+                and file in ("test1.jsonl", "test2.jsonl")
+            )
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("X-Repo-Commit", commit)
+            self.send_header("ETag", f'"{hashlib.sha1(body).hexdigest()}"')
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        code = (
+            "from evals.data import Hub\n"
+            "rows = Hub('owner/scripted', files=('test1.jsonl', 'test2.jsonl')).read(seed=0, limit=None)\n"
+            "print(len(rows.rows), rows.rows[1]['answer'], rows.revision)\n"
+        )
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+        environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1"}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+        )
+        server.shutdown()
+    assert done.stdout.split() == ["2", "####", "2", commit], done.stderr
+
+
 def test_rows_come_from_any_kind_of_file(tmp_path: Path) -> None:
     rows = [{"question": f"{n} and 1?", "answer": f"so #### {n + 1}"} for n in range(3)]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
@@ -254,6 +380,15 @@ def test_a_damaged_file_is_refused_whole(tmp_path: Path, text: str) -> None:
     assert caught.value.code == "E011"
 
 
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    whole = gzip.compress(b'{"a": "bcdefghijkl"}\n' * 50)
+    path.write_bytes(whole[:12] + b"\xff\xff\xff\xff" + whole[16:])
+    with pytest.raises(InputError) as caught:
+        list(read_file(path))
+    assert caught.value.code == "E011"
+
+
 def test_rows_of_another_form_and_doubled_ids_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     task = find("gsm8k")
@@ -273,6 +408,13 @@ def test_without_data_it_says_how_to_get_it(tmp_path: Path) -> None:
     assert "google/IFEval" in done.err or "pip install datasets" in done.err
     wrong = dataforge("eval", "gsm8", cwd=tmp_path)
     assert (wrong.code, "did you mean `gsm8k`?" in wrong.err) == (2, True)
+
+
+def test_a_part_of_a_benchmark_is_named_by_its_items_and_not_by_the_rows_of_its_file() -> None:
+    several = {"rows": 92, "of": 30, "items": 25}  # a file that holds other benchmarks as well
+    assert part_of(several) == ", 25 of the benchmark's 30 items"
+    assert part_of({"rows": 164, "items": 149}) == ", 149 of the benchmark's 164 items"
+    assert part_of({"rows": 100, "items": 100}) == part_of({"rows": 50, "items": 100}) == ""
 
 
 def test_made_tasks_are_the_same_for_a_seed_and_others_for_another() -> None:
