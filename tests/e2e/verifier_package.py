@@ -67,11 +67,10 @@ def installed(folder: Path) -> Iterator[None]:
     """Have the package installed in this process."""
     folder.mkdir(parents=True, exist_ok=True)
     sys.path.insert(0, str(write(folder)))
-    registry._entry_points.cache_clear()
+    registry.VERIFIERS.forget()
     try:
         yield
     finally:
         sys.path.remove(str(folder))
         sys.modules.pop("sums_verifier", None)
-        registry._entry_points.cache_clear()
-        registry.find.cache_clear()
+        registry.VERIFIERS.forget()

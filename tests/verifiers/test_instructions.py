@@ -19,7 +19,7 @@ from dataforge.verifiers.instructing.constraint import Finding
 from dataforge.verifiers.instructing.registry import BY_ID, KINDS, BadConstraint, read
 from dataforge.verifiers.instructing.rlvr import FUNCTIONS, from_ground_truth
 from dataforge.verifiers.instructing.text import Text
-from dataforge.verifiers.registry import _own
+from dataforge.verifiers.registry import VERIFIERS
 from schemas.task import Task
 
 GOLD = Path(__file__).parents[2] / "dataforge/verifiers/gold/instructions.jsonl"
@@ -497,6 +497,6 @@ def test_a_repeated_request_is_the_prompt_without_the_sentence_that_asks() -> No
 
 
 def test_it_is_found_by_its_name() -> None:
-    assert "instructions" in _own()
+    assert "instructions" in VERIFIERS._own
     assert find("instructions").makes_tasks
     assert find("instructions").summary.startswith("Whether an answer follows")

@@ -15,17 +15,18 @@ from tests.cli.commands import environment
 
 
 def entry(name: str, value: str) -> metadata.EntryPoint:
-    return metadata.EntryPoint(name, value, registry.ENTRY_POINTS)
+    return metadata.EntryPoint(name, value, registry.VERIFIERS.group)
 
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
     def put(*entries: metadata.EntryPoint) -> None:
-        monkeypatch.setattr(registry, "_entry_points", lambda: {e.name: e for e in entries})
-        find.cache_clear()
+        monkeypatch.setattr(metadata, "entry_points", lambda *, group: entries)
+        registry.VERIFIERS.forget()
 
     yield put
-    find.cache_clear()
+    monkeypatch.undo()
+    registry.VERIFIERS.forget()
 
 
 def test_every_name_leads_to_the_verifier_of_that_name() -> None:

@@ -15,8 +15,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from dataforge.errors import InputError
 from dataforge.verifiers.formats.catalogue import by_name
 from dataforge.verifiers.formats.form import Form, Part, Reading
@@ -38,10 +36,12 @@ def find_format(name: str) -> Format:
     """
     found = by_name().get(name)
     if found is None:
-        close = difflib.get_close_matches(name, by_name(), n=1)
+        from dataforge.project import nearest
+
+        near = nearest(name, tuple(by_name()))
         raise InputError(
             f"there is no answer format `{name}`",
             code="V050",
-            help=f"did you mean `{close[0]}`?" if close else "`docs/verifiers.md` lists them",
+            help=f"did you mean `{near}`?" if near else "`docs/verifiers.md` lists them",
         )
     return found
