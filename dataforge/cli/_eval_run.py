@@ -9,13 +9,13 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dataforge.cli._counting import counting
 from dataforge.cli._stopping import heeding
 from dataforge.cli._terminal import print_json, say
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from evals.summary import Figure, Summary
     from evals.task import EvalTask, Item
     from schemas.evallog import Sample
-
-PLAIN_EVERY_S = 5.0
 
 
 def run(
@@ -134,6 +132,8 @@ def _wanted(
 
     from dataforge import __version__
     from dataforge.cli._eval_book import Wanted
+    from dataforge.models.binding import with_defaults
+    from dataforge.models.client import ChatRequest
     from evals.data import find_rows
     from evals.items import items_digest, items_of, with_system
 
@@ -147,9 +147,6 @@ def _wanted(
     if spec.sampling.seed is not None:
         sampling = replace(sampling, seed=spec.sampling.seed + seed)
     many = samples or task.samples
-    from dataforge.models.binding import with_defaults
-    from dataforge.models.client import ChatRequest
-
     settled = with_defaults(ChatRequest((), sampling), spec).sampling
     manifest = {
         "task": task.name,
@@ -263,7 +260,7 @@ def _evaluate(
     command = shlex.join(["dataforge", *sys.argv[1:]])
     stop = Stop()
     try:
-        with _progress(total, quiet) as (progress, note):
+        with counting(total, "samples", _count(), quiet=quiet) as (progress, note):
             work = evaluated(
                 out, wanted, spec, judging,
                 concurrency=concurrency, on_error=on_error, progress=progress, stop=stop,
@@ -277,38 +274,15 @@ def _evaluate(
         raise
 
 
-@contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[tuple[Callable[[Sample], None], Callable[[str], None]]]:
-    """What hears of samples and of notes: a bar on a terminal, a line now and then elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True, quiet=quiet, highlight=False, markup=False)
+def _count() -> Callable[[Sample], str]:
+    """What says after each sample how many there are of each status."""
     counts: Counter[str] = Counter()
 
     def count(sample: Sample) -> str:
         counts[sample.status] += 1
         return ", ".join(f"{number:,} {status}" for status, number in counts.most_common())
 
-    if console.is_terminal:
-        columns = (
-            TextColumn("samples"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"),
-            TimeRemainingColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("", total=total)
-            yield lambda sample: bar.update(task, advance=1, description=count(sample)), console.print
-        return
-    told = time.monotonic()
-
-    def line(sample: Sample) -> None:
-        nonlocal told
-        said = count(sample)
-        if time.monotonic() - told >= PLAIN_EVERY_S:
-            told = time.monotonic()
-            console.print(f"{counts.total():,} of {total:,} samples: {said}")
-
-    yield line, console.print
+    return count
 
 
 def part_of(data: Mapping[str, Any]) -> str:

@@ -6,14 +6,13 @@ import asyncio
 import os
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dataforge.cli._counting import counting
 from dataforge.cli._stopping import heeding
 from dataforge.cli._terminal import print_json, say
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from dataforge.models.client import ModelSpec
     from trainer.length.trace import Trace
     from trainer.masks import Renderer
-
-PLAIN_EVERY_S = 5.0
 CONTEXT = 40_960
 """Tokens of prompt and output where nobody says: the paper's."""
 MEASURE = "measure"
@@ -177,7 +174,7 @@ def run_sampling(
     total = sum(len(one.prompts) * one.plan.samples for one in rounds)
     command = shlex.join(["dataforge", *sys.argv[1:]])
     try:
-        with _progress(total, quiet) as (progress, note):
+        with counting(total, "traces", _count(), quiet=quiet) as (progress, note):
             stop = Stop()
             work = sampled(out, spec, renderer, rounds, progress=progress, stop=stop)
             return asyncio.run(heeding(work, stop, note, f"what was sampled is kept in {out}", command))
@@ -186,13 +183,8 @@ def run_sampling(
         raise
 
 
-@contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[tuple[Callable[[Trace], None], Callable[[str], None]]]:
-    """What hears of traces and of notes: a bar on a terminal, a line now and then elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True, quiet=quiet, highlight=False, markup=False)
+def _count() -> Callable[[Trace], str]:
+    """What says after each trace how many were cut, and what all of them took."""
     done = finished = tokens = 0
 
     def count(trace: Trace) -> str:
@@ -202,25 +194,7 @@ def _progress(total: int, quiet: bool) -> Iterator[tuple[Callable[[Trace], None]
         tokens += trace.thinking_tokens + trace.answer_tokens
         return f"{done - finished:,} cut, {finished:,} finished, {tokens:,} tokens"
 
-    if console.is_terminal:
-        columns = (
-            TextColumn("traces"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}"),
-            TimeRemainingColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("", total=total)
-            yield lambda trace: bar.update(task, advance=1, description=count(trace)), console.print
-        return
-    told = time.monotonic()
-
-    def line(trace: Trace) -> None:
-        nonlocal told
-        said = count(trace)
-        if time.monotonic() - told >= PLAIN_EVERY_S:
-            told = time.monotonic()
-            console.print(f"{done:,} of {total:,} traces: {said}")
-
-    yield line, console.print
+    return count
 
 
 def show(manifest: Mapping[str, Any], out: Path) -> None:
