@@ -20,7 +20,7 @@ from typing import Any, Literal
 from dataforge.errors import Interrupted, ModelError, PermanentError, QuotaError
 from dataforge.models.client import ChatReply, ChatRequest, CompletionRequest, Sampling
 from dataforge.models.thinking import split_thinking
-from dataforge.verifiers import Response, find, verify
+from dataforge.verifiers import CHECKS, Response, find
 from dataforge.verifiers.protocol import Verifier, error
 from evals.log import LogWriter
 from evals.score import lost, sample_of, says_nothing, whole
@@ -295,10 +295,7 @@ class _Run:
             return found
         if verifier is None:
             return Judged(error("task", "the item names no verifier"))
-        if verifier.isolation == "inline":
-            verdict = verify(verifier, item.task, response)
-        else:
-            verdict = await self._in_thread(verify, verifier, item.task, response)
+        verdict = await CHECKS.verdict(verifier, item.task, response)
         return Judged(whole(verdict), measures=task.measures(item, response, verdict))
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
