@@ -21,6 +21,17 @@ td.n, th.n { text-align: right }
 svg text { fill: var(--text); font-size: 12px }
 code { font-size: 90% }
 """
+_HEADS = (
+    "model",
+    "score",
+    "of parsed",
+    "over all",
+    "not judged",
+    "overlong",
+    "tokens",
+    "against the first",
+    "what differs",
+)
 _LEFT, _WIDTH, _LINE = 200, 420, 26
 
 
@@ -31,8 +42,8 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
         lines = [
             f"## {comparison.task}",
             "",
-            "| model | score | of parsed | over all | not judged | overlong | tokens | against the first | what differs |",
-            "|---|---|---|---|---|---|---|---|---|",
+            f"| {' | '.join(_HEADS)} |",
+            "|" + "---|" * len(_HEADS),
         ]
         lines += ["| " + " | ".join(_cell(value) for value in _cells(row)) + " |" for row in comparison.rows]
         lines += [
@@ -50,9 +61,7 @@ def page(comparisons: Sequence[Comparison]) -> str:
     for comparison in comparisons:
         body.append(f"<h2>{escape(comparison.task)}</h2>")
         body.append(_plot(comparison))
-        heads = ("model", "score", "of parsed", "over all", "not judged", "overlong", "tokens", "against the first",
-                 "what differs")  # fmt: skip
-        body.append("<table><thead><tr>" + "".join(f"<th>{h}</th>" for h in heads) + "</tr></thead><tbody>")
+        body.append("<table><thead><tr>" + "".join(f"<th>{h}</th>" for h in _HEADS) + "</tr></thead><tbody>")
         body += [
             "<tr>" + "".join(f"<td>{escape(value)}</td>" for value in _cells(row)) + "</tr>"
             for row in comparison.rows

@@ -22,7 +22,8 @@ def compare(
 
     Example: `dataforge eval compare out/base out/tuned -o comparison.html`
     """
-    from dataforge.errors import InputError, OutputError
+    from dataforge.cli._output import writing
+    from dataforge.errors import InputError
     from evals.compare import compare as compared
     from evals.log import find_logs, read_log
     from evals.tables import markdown, page
@@ -39,14 +40,10 @@ def compare(
         found += [read_log(each) for each in there]
     comparisons = compared(found)
     if out is not None:
-        try:
+        with writing(out):
             out.write_text(
                 page(comparisons) if out.suffix == ".html" else markdown(comparisons), encoding="utf-8"
             )
-        except OSError as error:
-            raise OutputError(
-                f"{out} cannot be written: {error.strerror}", code="R021", help="choose another --out"
-            ) from error
     if as_json:
         print_json([comparison.to_json() for comparison in comparisons])
     elif out is None:

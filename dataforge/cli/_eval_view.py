@@ -19,16 +19,12 @@ def view(
 
     Example: `dataforge eval view out/evals/gsm8k`
     """
-    from dataforge.errors import OutputError
+    from dataforge.cli._output import writing
     from evals.log import read_log
     from evals.view import write_page
 
     read = read_log(log)
     page = out if out is not None else read.path / "view.html"
-    try:
+    with writing(page):
         write_page(read, page)
-    except OSError as error:
-        raise OutputError(
-            f"{page} cannot be written: {error.strerror}", code="R021", help="choose another --out"
-        ) from error
     say(f"{len(read.samples):,} samples in {page}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dataforge.errors import OutputError
@@ -35,3 +37,18 @@ def check_output(path: Path, program: Path, *, such_as: str) -> None:
             code="R021",
             help=f"make it with `mkdir -p {path.parent}`, or choose another -o",
         )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a refusal of the disk into an error that names the file.
+
+    Raises:
+        OutputError: R021.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}", code="R021", help="choose another --out"
+        ) from error

