@@ -26,6 +26,7 @@ import orjson
 from pydantic import ValidationError
 
 from dataforge.errors import InputError, OutputError, StorageError
+from dataforge.files import arriving, write_json
 from evals.task import Item
 from schemas.chat import Message
 from schemas.evallog import LOST, Sample
@@ -194,9 +195,8 @@ class LogWriter:
             raise _refused(self._folder, error) from error
 
     def _write_manifest(self) -> None:
-        text = json.dumps(self._manifest, ensure_ascii=False, indent=2) + "\n"
         try:
-            _put(self._folder / MANIFEST, text.encode())
+            write_json(self._folder / MANIFEST, self._manifest)
         except OSError as error:
             raise _refused(self._folder, error) from error
 
@@ -290,8 +290,7 @@ def write_log(
             folder / SAMPLES,
             b"".join(s.model_dump_json(exclude_defaults=True).encode() + b"\n" for s in samples),
         )
-        told = {"forge_eval": FORMAT, **manifest}
-        _put(folder / MANIFEST, (json.dumps(told, ensure_ascii=False, indent=2) + "\n").encode())
+        write_json(folder / MANIFEST, {"forge_eval": FORMAT, **manifest})
     except OSError as error:
         raise _refused(folder, error) from error
 
@@ -323,14 +322,9 @@ def _samples(path: Path, raw: bytes) -> Iterator[Sample]:
             ) from error
 
 
-def _put(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+def _put(path: Path, lines: bytes) -> None:
+    with arriving(path) as stream:
+        stream.write(lines)
 
 
 def _refused(folder: Path, error: OSError) -> StorageError:

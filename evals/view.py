@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from dataforge.files import arriving
 from evals.log import Log
 from evals.summary import summarise
 
@@ -28,13 +29,8 @@ def write_page(log: Log, path: Path) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.writelines(_page(log))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with arriving(path) as stream:
+        stream.writelines(piece.encode("utf-8", "backslashreplace") for piece in _page(log))
 
 
 def _page(log: Log) -> Iterator[str]:

@@ -36,8 +36,9 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from dataforge.errors import InputError, StorageError
+from dataforge.files import sync
 from trainer.config import Config, digest, mathematics
-from trainer.disk import PARTIAL, cause, discard, reason, refused, replace, sync
+from trainer.disk import PARTIAL, cause, discard, reason, refused, replace
 from trainer.model import PackedLM
 from trainer.parallel import World
 

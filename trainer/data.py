@@ -31,9 +31,10 @@ import numpy as np
 import pyarrow as pa
 
 from dataforge.errors import InputError, OutputError, StorageError
+from dataforge.files import arriving, sync, write_json
 from trainer.config import Config, DataConfig
 from trainer.conversations import Conversations
-from trainer.disk import PARTIAL, arriving, discard, held, replace, sync, write_json
+from trainer.disk import PARTIAL, discard, held, replace
 from trainer.masks import Renderer
 from trainer.pack import lower_bound, pack
 from trainer.packed import (

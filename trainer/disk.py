@@ -1,38 +1,19 @@
-"""Files and folders that are whole or not there: written under another name, flushed to the disk, and renamed."""
+"""Folders that are whole or not there, and held by one process; single files are `dataforge.files`'s."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
 
 from dataforge.errors import OutputError, StorageError
+from dataforge.files import sync
 
 PARTIAL = ".partial"
 """What the name of a folder ends with that is not whole."""
-
-
-@contextmanager
-def arriving(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which has its name once it is whole."""
-    part = path.with_name(f".{path.name}.tmp")
-    with part.open("wb") as stream:
-        yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
-    sync(path.parent)
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """A document for people and programs, whole or as it was."""
-    with arriving(path) as stream:
-        stream.write(json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n")
 
 
 @contextmanager
@@ -90,15 +71,6 @@ def discard(folder: Path) -> None:
         shutil.rmtree(going)
     if folder.exists():
         shutil.rmtree(folder.rename(going))
-
-
-def sync(path: Path) -> None:
-    """See that a file, or the names in a folder, have reached the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def cause(error: BaseException) -> BaseException:

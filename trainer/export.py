@@ -13,8 +13,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate
 
+from dataforge.files import sync
 from trainer.chat import without_markers
-from trainer.disk import PARTIAL, discard, refused, replace, sync
+from trainer.disk import PARTIAL, discard, refused, replace
 from trainer.parallel import World
 from trainer.pretrained import without_bars
 

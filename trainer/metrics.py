@@ -25,8 +25,8 @@ from rich.text import Text
 from torch import Tensor
 
 from dataforge.errors import InputError
+from dataforge.files import arriving
 from trainer.config import Config
-from trainer.disk import arriving
 from trainer.packed import PackedSet
 from trainer.parallel import World
 from trainer.plan import architecture_of, flops_per_token, peak_of

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from dataforge.errors import InputError, ModelError, ProjectError
+from dataforge.files import sync
 from dataforge.models.weights import generator_file, identity
 from trainer.config import ModelConfig
-from trainer.disk import sync
 
 if TYPE_CHECKING:
     import torch

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from dataforge.files import arriving
 from trainer import config as configuration
 from trainer.config import Config
-from trainer.disk import arriving
 from trainer.metrics import Figures, duration, smoothed
 from trainer.packed import PackedSet
 from trainer.page import page, picture, table

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.disk import arriving
+from dataforge.files import arriving
 from trainer.packed import DROPPED, PICTURES, PackedSet
 from trainer.page import page, picture, table
 from trainer.samples import Sample

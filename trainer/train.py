@@ -26,13 +26,14 @@ import torch
 from torch import Tensor
 
 from dataforge.errors import InputError, Interrupted, RunError
+from dataforge.files import arriving, write_json
 from trainer import attention, metrics, report
 from trainer import config as configuration
 from trainer.batch import Batch, collate
 from trainer.checkpoint import Checkpoints, State
 from trainer.config import Config
 from trainer.data import prepare
-from trainer.disk import arriving, claimed, write_json
+from trainer.disk import claimed
 from trainer.export import export
 from trainer.model import PackedLM, build_optimizer, learning_rate, prepare_layers
 from trainer.packed import PackedSet, Row, is_packed_set, order

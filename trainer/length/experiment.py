@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from dataforge.errors import InputError
+from dataforge.files import arriving, write_json
 from schemas.chat import Message
 from trainer.config import CheckpointConfig, Config, DataConfig, ModelConfig, OptimizerConfig, StepConfig
-from trainer.disk import arriving, write_json
 from trainer.length import task
 from trainer.length.mask import write_masked
 from trainer.length.prompts import Prompt

@@ -23,10 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataforge.errors import InputError, OutputError, StorageError
+from dataforge.files import arriving, write_json
 from schemas.chat import Message
 from trainer.config import MANY
 from trainer.conversations import Conversations, conversation
-from trainer.disk import arriving, held, write_json
+from trainer.disk import held
 from trainer.length.strategies import strategy as parsed
 from trainer.length.trace import MESSAGE, Trace, as_column, each_trace, read_manifest
 from trainer.masks import Renderer

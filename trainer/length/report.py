@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dataforge.errors import InputError, StorageError
+from dataforge.files import arriving, write_json
 from dataforge.statistics import holm
-from trainer.disk import arriving, write_json
 from trainer.length.degeneration import Reference
 from trainer.length.measures import by_length, compare, dial, edges, ending, measure, read
 from trainer.length.trace import Trace

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from trainer.disk import arriving, write_json
+from dataforge.files import arriving, write_json
 from trainer.length import task
 from trainer.length.experiment import BENCHMARKS, DIRECT, TEST, Design, folder_of
 from trainer.length.measures import by_problem, closing, overlong_in_context

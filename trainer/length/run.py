@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dataforge.errors import InputError, Interrupted
+from dataforge.files import write_json
 from dataforge.project import ModelTable
 from trainer import config as configuration
 from trainer.conversations import Source, find
-from trainer.disk import claimed, refused, write_json
+from trainer.disk import claimed, refused
 from trainer.length.mask import write_masked
 from trainer.length.prompts import Prompt, asking, read_prompts
 from trainer.length.report import write_report

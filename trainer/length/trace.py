@@ -30,8 +30,8 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from dataforge.errors import InputError
+from dataforge.files import arriving, write_json
 from schemas.chat import Message
-from trainer.disk import arriving, write_json
 from trainer.packed import file_hash
 
 Case = Literal["finished", "thinking", "answer"]

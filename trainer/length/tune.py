@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from dataforge.errors import InputError
+from dataforge.files import arriving, write_json
 from trainer.config import Config
 from trainer.conversations import Conversations, apart
 from trainer.data import prepare
-from trainer.disk import arriving, discard, held, refused, write_json
+from trainer.disk import discard, held, refused
 from trainer.length.trace import encode
 from trainer.masks import Renderer
 from trainer.packed import PackedSet, stored, text_hash
