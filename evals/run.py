@@ -13,12 +13,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dataforge.errors import Interrupted, ModelError, PermanentError, QuotaError
 from dataforge.models.client import ChatReply, ChatRequest, CompletionRequest, Sampling
+from dataforge.models.conversing import conversed
 from dataforge.models.thinking import split_thinking
 from dataforge.verifiers import CHECKS, Response, find
 from dataforge.verifiers.protocol import Verifier, error
@@ -34,7 +34,6 @@ _HELD = 4
 """Samples that are asked or judged at once, as a multiple of the places: a bound on memory."""
 _HOPELESS = 8
 """So many requests in a row that the server refuses, and none that it took: it would refuse them all."""
-_THREADS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +143,7 @@ async def evaluate(
         StorageError: the disk refuses.
     """
     run = _Run(ask, judge, concurrency, on_error, progress, stop)
-    try:
-        await run.all(jobs)
-    finally:
-        run.close()
+    await run.all(jobs)
     return run.timing
 
 
@@ -173,10 +169,6 @@ class _Run:
         self._stop = stop
         self._failure: BaseException | None = None
         self._refused = 0
-        self._threads = ThreadPoolExecutor(max(4, min(_THREADS, concurrency)), thread_name_prefix="judge")
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _halts(self) -> bool:
         return self._failure is not None or self._stop()
@@ -219,26 +211,19 @@ class _Run:
         """Ask, then judge; None where the run halts at this sample."""
         named = item.task.verifier or job.task.verifier
         verifier = find(named) if named else None
-        conversation = await self._in_thread(job.task.converse, item)
-        if conversation is None and verifier is not None and verifier.converses:
-            conversation = await self._in_thread(verifier.converse, item.task)
-        messages = item.said()
+        conversation = job.task.converse(item)
+        if conversation is None and verifier is not None:
+            conversation = verifier.converse(item.task)
         replies: list[ChatReply] = []
-        while True:
-            try:
-                reply = await self._asked(job, item, messages, number)
-            except ModelError as failure:
-                return self._lost(job, item, number, failure)
-            replies.append(reply)
-            if conversation is None:
-                response = Response(reply.text, reply.reasoning, finish_reason=reply.finish_reason)
-                break
-            turn = Message(role="assistant", content=reply.text, reasoning_content=reply.reasoning)
-            await self._in_thread(conversation.step, turn, reply.finish_reason)
-            if conversation.finished:
-                response = conversation.response()
-                break
-            messages = tuple(conversation.messages())
+
+        async def ask(messages: tuple[Message, ...]) -> ChatReply:
+            replies.append(await self._asked(job, item, messages, number))
+            return replies[-1]
+
+        try:
+            _, response = await conversed(conversation, item.said(), ask)
+        except ModelError as failure:
+            return self._lost(job, item, number, failure)
         if says_nothing(response) or _is_withheld(response):
             return sample_of(job.task.name, item, number, response, None, replies)
         began = time.monotonic()
@@ -246,7 +231,7 @@ class _Run:
         try:
             judged = await self._judged(job.task, verifier, item, response)
         except ModelError as failure:
-            return self._lost(job, item, number, failure, by="judge", reply=reply)
+            return self._lost(job, item, number, failure, by="judge", reply=replies[-1])
         finally:
             took = time.monotonic() - began
             self.timing.change(judged=-1)
@@ -297,9 +282,6 @@ class _Run:
             return Judged(error("task", "the item names no verifier"))
         verdict = await CHECKS.verdict(verifier, item.task, response)
         return Judged(whole(verdict), measures=task.measures(item, response, verdict))
-
-    async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
     def _lost(
         self, job: Job, item: Item, number: int, failure: ModelError, *, by: str = "server", reply: Any = None

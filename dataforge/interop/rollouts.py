@@ -20,7 +20,8 @@ from dataforge.errors import InputError, ModelError, PermanentError, QuotaError
 from dataforge.interop.groups import Pieces, ScoredResponse, Tokenise, group_of
 from dataforge.interop.logprobs import Sampled, Sampler
 from dataforge.interop.trajectories import OWN, Queued, Trajectories
-from dataforge.models.client import ChatRequest, Sampling
+from dataforge.models.client import ChatReply, ChatRequest, Sampling
+from dataforge.models.conversing import conversed
 from dataforge.verifiers import CHECKS, Response, Verifier
 from schemas.chat import Message, Thinking
 from schemas.task import Task
@@ -240,23 +241,15 @@ class Rollouts:
         self, task: Task, sampling: Sampling, attempt: int
     ) -> tuple[Sampled, tuple[Message, ...], Response]:
         """An answer, or a conversation with tools to its end: the last sample, all messages, and what is to be judged."""
-        messages = prompt_of(task)
-        conversation = self._verifier.converse(task)
-        while True:
-            sampled = await self._sample(
-                ChatRequest(messages, sampling, thinking=self._options.thinking, attempt=attempt)
-            )
-            reply = sampled.reply
-            turn = Message(
-                role="assistant", content=reply.text, reasoning_content=reply.reasoning, train=True
-            )
-            if conversation is None:
-                response = Response(reply.text, reply.reasoning, finish_reason=reply.finish_reason)
-                return sampled, (*messages, turn), response
-            await asyncio.to_thread(conversation.step, turn, reply.finish_reason)
-            messages = tuple(conversation.messages())
-            if conversation.finished:
-                return sampled, messages, conversation.response()
+        samples: list[Sampled] = []
+
+        async def ask(messages: tuple[Message, ...]) -> ChatReply:
+            request = ChatRequest(messages, sampling, thinking=self._options.thinking, attempt=attempt)
+            samples.append(await self._sample(request))
+            return samples[-1].reply
+
+        messages, response = await conversed(self._verifier.converse(task), prompt_of(task), ask)
+        return samples[-1], messages, response
 
     async def _failure(self, failures: list[BaseException]) -> None:
         """A group that the model or we ourselves failed at: what would only repeat itself ends the loop."""

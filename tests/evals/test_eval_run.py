@@ -230,7 +230,7 @@ def test_servers_that_come_and_go_lose_and_double_nothing(tmp_path: Path) -> Non
             time.sleep(0.01)
         leaves.__exit__()
         out, err = process.communicate(timeout=100)
-    assert process.returncode == 0, err.decode()
+    assert process.returncode == 0, (out + err).decode()
     assert 20 <= leaves.asked.total() < 100, "it answered some, and died before all"
     assert json.loads(out)["reasoning"]["status"] == {"right": 120, "wrong": 40}
     keys = [s.key for s in read_log(tmp_path / "out" / "reasoning").samples]
